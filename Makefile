@@ -1,0 +1,46 @@
+# Everything sets itself up from a bare Python >= 3.11: a virtual environment in .venv, with pinned dependencies.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+export OMP_WAIT_POLICY ?= PASSIVE
+export LANGSMITH_TRACING := false
+
+.PHONY: help setup demo test check types bench-quality clean
+help:            ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "modelwright needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.dev  ## virtual environment with everything for development
+
+demo: $(VENV)/.core  ## build a model on a real data set, from the first line to the finished release; no key, no network
+	$(BIN)/modelwright demo
+
+test: $(VENV)/.dev   ## format, layers, types, and all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## format, layers and types only (mypy and pyright)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+bench-quality: $(VENV)/.dev  ## sixteen data sets against HistGradientBoosting; resumable, cells in benchmarks/results
+	$(BIN)/python -m benchmarks.quality
+
+clean:           ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

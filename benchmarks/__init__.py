@@ -1,0 +1,1 @@
+"""Campaigns: measured comparisons, each with a make target and its result in the docs."""

@@ -1,0 +1,221 @@
+"""The Python call: `build`, `resume`, `open_run`, and the Run they return."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from state.candidate import Candidate
+from state.errors import InputError, NotFound, UsageError
+from state.settings import Settings
+from tools.home import home, run_folder
+from tools.store import Catalogue, RunLog, RunRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def build(data: str | Path | pd.DataFrame, **settings: Any) -> Run:
+    """Build a model from a table: the whole plan → implement → infer → review graph.
+
+    data: path of a CSV, TSV, Parquet or Excel file, or a DataFrame. settings: the fields of Settings, such as target,
+    intent, metric, time_limit ("5m" or seconds), candidates, iterations, review, expert, seed; `progress=True` prints
+    what happens to stderr. Returns the Run: done, rejected, or waiting for a person.
+
+    Writes the run's folder and the catalogue under MODELWRIGHT_HOME. Raises InputError with every problem at once.
+    """
+    from graphs import session
+
+    listener = _progress(settings.pop("progress", False))
+    frame = None if isinstance(data, str | Path) else data
+    if frame is None:
+        settings["data"] = str(data)
+    outcome = session.start(_settings(settings), frame=frame, listener=listener)
+    return open_run(outcome.run_id)
+
+
+def resume(
+    run: str | Run = "last", *, answers: dict[str, Any] | None = None, progress: bool = False, **overrides: Any
+) -> Run:
+    """Go on with an interrupted, paused or waiting run, by name, id prefix or `last`."""
+    from graphs import session
+
+    reference = run.id if isinstance(run, Run) else run
+    outcome = session.resume(reference, answers=answers, overrides=overrides, listener=_progress(progress))
+    return open_run(outcome.run_id)
+
+
+def open_run(reference: str = "last") -> Run:
+    """A run by name, id prefix or `last`. Read-only."""
+    catalogue = Catalogue(home() / "catalogue.db")
+    try:
+        return Run(catalogue.find_run(reference))
+    finally:
+        catalogue.close()
+
+
+def runs() -> list[Run]:
+    """All runs, newest first. Read-only."""
+    catalogue = Catalogue(home() / "catalogue.db")
+    try:
+        return [Run(row) for row in catalogue.runs()]
+    finally:
+        catalogue.close()
+
+
+def _settings(values: dict[str, Any]) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        from tools.intake.request import settings_problems
+
+        raise InputError(settings_problems(error)) from None
+
+
+def _progress(wanted: bool) -> Any:
+    if not wanted:
+        return None
+    from graphs.cli.progress import PlainProgress
+
+    return PlainProgress()
+
+
+class Run:
+    """One run, as the catalogue and its folder know it. `refresh()` reads it anew."""
+
+    def __init__(self, row: RunRow) -> None:
+        self._row = row
+
+    def refresh(self) -> Run:
+        """Read the run's row again."""
+        self._row = open_run(self.id)._row
+        return self
+
+    @property
+    def id(self) -> str:
+        return self._row.id
+
+    @property
+    def name(self) -> str:
+        return self._row.name
+
+    @property
+    def status(self) -> str:
+        """running, waiting, paused, done, rejected or failed."""
+        return self._row.status
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What `modelwright show --json` prints."""
+        return self._row.summary
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.model_validate(self._row.settings)
+
+    @property
+    def metric(self) -> str | None:
+        return self.summary.get("metric")
+
+    @property
+    def score(self) -> float | None:
+        """The score on the sealed test set; without one, the out-of-fold score."""
+        test = self.summary.get("test")
+        return test["value"] if test else self.summary.get("score")
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files lie."""
+        return run_folder(self.id)
+
+    @property
+    def release(self) -> Path | None:
+        """The model folder, once released."""
+        found = self.summary.get("folder")
+        return Path(found) if found else None
+
+    @property
+    def report(self) -> Path | None:
+        """The HTML report, once written."""
+        found = self.summary.get("report")
+        return Path(found) if found else None
+
+    def log(self) -> list[dict[str, Any]]:
+        """Everything that happened: {seq, time, kind, role, text, data}."""
+        log = RunLog(self.folder / "run.db")
+        try:
+            return log.events()
+        finally:
+            log.close()
+
+    def candidate_records(self) -> list[Candidate]:
+        """The newest record of every candidate."""
+        log = RunLog(self.folder / "run.db")
+        try:
+            return list(log.candidates().values())
+        finally:
+            log.close()
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """The leaderboard: one row per candidate, best first."""
+        import pandas as pd
+
+        from graphs.leaderboard import leaderboard_rows
+
+        return pd.DataFrame(leaderboard_rows(self.candidate_records(), self.summary))
+
+    @property
+    def waiting(self) -> list[dict[str, Any]]:
+        """Open questions, each with id, gate, question and what it is about; empty unless the run waits."""
+        if self.status != "waiting":
+            return []
+        asked = [event["data"] for event in self.log() if event["kind"] in {"ask", "answer"}]
+        last_answer = max((index for index, one in enumerate(asked) if "answer" in one), default=-1)
+        return [one for one in asked[last_answer + 1 :] if "id" in one]
+
+    def approve(self, gate: str | None = None, **answer: Any) -> Run:
+        """Answer the open question with approve, and go on: keep=[…], drop=[…], edit=[…], add=[…], reason=…"""
+        return self._answer(gate, {"action": "approve", **answer})
+
+    def reject(self, reason: str, gate: str | None = None) -> Run:
+        """Answer the open question with reject: plans go back to the researcher; a release ends in a report only."""
+        return self._answer(gate, {"action": "reject", "reason": reason})
+
+    def _answer(self, gate: str | None, answer: dict[str, Any]) -> Run:
+        open_questions = [one for one in self.waiting if gate in (None, one["gate"])]
+        if not open_questions:
+            raise UsageError(f"run {self.name!r} has no open question", hint="`run.status` tells where it stands")
+        self._row = resume(self, answers={one["id"]: answer for one in open_questions})._row
+        return self
+
+    def resume(self, **overrides: Any) -> Run:
+        """Go on with this run."""
+        self._row = resume(self, **overrides)._row
+        return self
+
+    def predict(self, data: pd.DataFrame | str | Path) -> pd.DataFrame:
+        """Predictions of the released model, made in a process of its own: one row per input row, same order."""
+        if self.release is None:
+            raise NotFound(
+                f"run {self.name!r} has no release: it is {self.status}",
+                hint="`modelwright resume` finishes it; `modelwright show` tells why it has none",
+            )
+        from tools.release.predicting import predict_with_release
+
+        return predict_with_release(self.release, Path(data) if isinstance(data, str) else data)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything a person asks first, as plain data."""
+        return {"id": self.id, "name": self.name, "status": self.status, "data": self._row.data, **self.summary}
+
+    def __repr__(self) -> str:
+        score = f" {self.metric} {self.score:.4g}" if self.score is not None else ""
+        return f"<Run {self.name} ({self.id[:8]}) {self.status}{score}>"
+
+    def _repr_html_(self) -> str:
+        from tools.report.cards import run_card
+
+        return run_card(self.describe(), self.candidate_records())

@@ -1,0 +1,336 @@
+"""The commands and their options. Importing this must stay cheap: no pandas, no langgraph, no scikit-learn."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from graphs.cli.output import print_json
+
+STARTED = time.monotonic()
+
+app = typer.Typer(
+    name="modelwright",
+    help="An ML engineering team in one command: data and an intent in, a model folder and a report out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done · 1 failed · 2 usage · 3 waiting for approval · 4 budget spent without a model · "
+    "5 bad input · 6 refused for safety · 7 run held by another process · 130 paused",
+)
+
+RunArgument = Annotated[str, typer.Argument(help="Name, id prefix, or 'last'", metavar="RUN")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout")]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time-limit", help="Wall time of the whole command: 90, 90s, 5m, 1h", envvar="MODELWRIGHT_TIME_LIMIT"
+    ),
+]
+ReviewOption = Annotated[
+    str | None, typer.Option("--review", help="Wait for a person at: plan, release, or plan,release")
+]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", help="Programs run at the same time [default: number of cores]")
+]
+
+
+@app.command()
+def demo(
+    time_limit: TimeOption = "60s",
+    output_json: JsonOption = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train anew even what an earlier demo trained")] = False,
+) -> None:
+    """Build a model on a table that comes with modelwright: no key, no network."""
+    from graphs.cli.building import build_command
+    from graphs.cli.demo import demo_settings
+
+    build_command(
+        {**demo_settings(), "time_limit": time_limit, "fresh": fresh}, output_json=output_json, began=_began()
+    )
+
+
+@app.command()
+def build(
+    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or Excel file, also gzipped")],
+    target: Annotated[str | None, typer.Option(help="Column to predict [default: guessed, and said]")] = None,
+    intent: Annotated[str | None, typer.Option(help="One sentence: what the model is for")] = None,
+    metric: Annotated[str | None, typer.Option(help="Metric to optimise [default: chosen, and said]")] = None,
+    time_limit: TimeOption = None,
+    test_data: Annotated[Path | None, typer.Option(help="Labelled file that becomes the sealed test set")] = None,
+    kind: Annotated[str | None, typer.Option(help="binary, multiclass or regression [default: detected]")] = None,
+    positive: Annotated[str | None, typer.Option(help="Label of the positive class")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help="Column of rows that belong together; may be repeated")
+    ] = None,
+    time_column: Annotated[str | None, typer.Option(help="Column with the time order of the rows")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Forecasts: time steps ahead")] = None,
+    test_share: Annotated[
+        float | None, typer.Option(help="Share of rows sealed as the test set [default: 0.2]")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Validation folds [default: 5]")] = None,
+    candidates: Annotated[int | None, typer.Option(help="Solution plans per iteration [default: 4]")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Rounds of plan, implement, select [default: 3]")] = None,
+    attempts: Annotated[
+        int | None, typer.Option(help="Executions of one program, repairs included [default: 3]")
+    ] = None,
+    run_timeout: Annotated[str | None, typer.Option(help="Most time of one program execution")] = None,
+    memory_mb: Annotated[
+        int | None, typer.Option(help="Most memory of one program [default: a share of what is free]")
+    ] = None,
+    jobs: JobsOption = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of splits and programs [default: 0]")] = None,
+    review: ReviewOption = None,
+    expert: Annotated[str | None, typer.Option(help="builtin, or provider:model such as openai:gpt-5-mini")] = None,
+    role_expert: Annotated[
+        list[str] | None, typer.Option(help="Expert of one role, ROLE=EXPERT; may be repeated")
+    ] = None,
+    builtin_candidates: Annotated[
+        bool | None,
+        typer.Option(
+            "--builtin-candidates/--no-builtin-candidates", help="Let builtin candidates compete with an LLM's"
+        ),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="URL of an OpenAI-compatible server", envvar="MODELWRIGHT_BASE_URL")
+    ] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the key [default: OPENAI_API_KEY]")
+    ] = None,
+    refit: Annotated[str | None, typer.Option(help="Rows of the released model: all or train [default: all]")] = None,
+    fresh: Annotated[bool | None, typer.Option("--fresh", help="Ignore results of earlier runs")] = None,
+    name: Annotated[str | None, typer.Option(help="Readable name of the run [default: made up]")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="TOML file with any of these settings [default: tool.modelwright in pyproject.toml]"),
+    ] = None,
+    output_json: JsonOption = False,
+) -> None:
+    """Build a model from a table: plan, implement, infer, review, release."""
+    from graphs.cli.building import build_command
+
+    given: dict[str, Any] = {
+        "data": str(data),
+        "target": target,
+        "intent": intent,
+        "metric": metric,
+        "time_limit": time_limit,
+        "test_data": None if test_data is None else str(test_data),
+        "kind": kind,
+        "positive": positive,
+        "group_columns": group or None,
+        "time_column": time_column,
+        "horizon": horizon,
+        "test_share": test_share,
+        "folds": folds,
+        "candidates": candidates,
+        "iterations": iterations,
+        "attempts": attempts,
+        "run_timeout": run_timeout,
+        "memory_mb": memory_mb,
+        "jobs": jobs,
+        "seed": seed,
+        "review": _listed(review),
+        "expert": expert,
+        "experts": _pairs(role_expert),
+        "builtin_candidates": builtin_candidates,
+        "base_url": base_url,
+        "api_key_env": api_key_env,
+        "refit": refit,
+        "fresh": fresh,
+        "name": name,
+    }
+    build_command(given, config=config, output_json=output_json, began=_began())
+
+
+@app.command()
+def resume(
+    run: RunArgument = "last",
+    time_limit: TimeOption = None,
+    jobs: JobsOption = None,
+    iterations: Annotated[int | None, typer.Option(help="Rounds in all")] = None,
+    candidates: Annotated[int | None, typer.Option(help="Solution plans per iteration")] = None,
+    run_timeout: Annotated[str | None, typer.Option(help="Most time of one program execution")] = None,
+    memory_mb: Annotated[int | None, typer.Option(help="Most memory of one program")] = None,
+    review: ReviewOption = None,
+    output_json: JsonOption = False,
+) -> None:
+    """Go on with an interrupted, paused or waiting run; finished trainings are not run again."""
+    from graphs.cli.building import resume_command
+
+    given = {
+        "time_limit": time_limit,
+        "jobs": jobs,
+        "iterations": iterations,
+        "candidates": candidates,
+        "run_timeout": run_timeout,
+        "memory_mb": memory_mb,
+        "review": _listed(review),
+    }
+    resume_command(
+        run,
+        {name: value for name, value in given.items() if value is not None},
+        output_json=output_json,
+        began=_began(),
+    )
+
+
+@app.command()
+def approve(
+    run: RunArgument = "last",
+    keep: Annotated[str | None, typer.Option(help="Ids of the plans to keep, separated by commas")] = None,
+    drop: Annotated[str | None, typer.Option(help="Ids of the plans to drop, separated by commas")] = None,
+    edit: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a plan: PLAN.PARAM=VALUE; may be repeated")
+    ] = None,
+    add: Annotated[Path | None, typer.Option(help="JSON file with plans to add")] = None,
+    answer: Annotated[Path | None, typer.Option(help="JSON file with the whole answer")] = None,
+    reject: Annotated[bool, typer.Option("--reject", help="Reject, with --reason")] = False,
+    reason: Annotated[str, typer.Option(help="Why; goes back to the researcher when plans are rejected")] = "",
+    show_only: Annotated[bool, typer.Option("--show", help="Show the open question and answer nothing")] = False,
+    output_json: JsonOption = False,
+) -> None:
+    """Answer what a run waits for, from any terminal, and go on with it."""
+    from graphs.cli.asking import answer_command
+
+    answer_command(
+        run,
+        {
+            "keep": _listed(keep) or [],
+            "drop": _listed(drop) or [],
+            "edit": edit or [],
+            "add": add,
+            "file": answer,
+            "action": "reject" if reject else "approve",
+            "reason": reason,
+        },
+        show_only=show_only,
+        output_json=output_json,
+        began=_began(),
+    )
+
+
+@app.command("ls")
+def list_runs(
+    output_json: JsonOption = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="Most rows")] = 20,
+) -> None:
+    """List runs, newest first."""
+    from graphs.cli.screens import runs_screen
+
+    runs_screen(limit, output_json)
+
+
+@app.command()
+def show(run: RunArgument = "last", output_json: JsonOption = False) -> None:
+    """Show one run: state, score, release, next commands."""
+    from graphs.cli.screens import run_screen
+
+    run_screen(run, output_json)
+
+
+@app.command()
+def leaderboard(run: RunArgument = "last", output_json: JsonOption = False) -> None:
+    """Show the candidates of a run, best first."""
+    from graphs.cli.screens import leaderboard_screen
+
+    leaderboard_screen(run, output_json)
+
+
+@app.command("log")
+def show_log(run: RunArgument = "last", output_json: JsonOption = False) -> None:
+    """Show everything that happened in a run, step by step."""
+    from graphs.cli.screens import log_screen
+
+    log_screen(run, output_json)
+
+
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(help="Run (name, id prefix, 'last') or a release folder", metavar="RUN")],
+    data: Annotated[Path, typer.Argument(help="File with new rows")],
+    out: Annotated[Path | None, typer.Option("--out", help="CSV to write [default: stdout]")] = None,
+) -> None:
+    """Predict new rows with a released model, in a process of its own."""
+    from graphs.cli.predicting import predict_command
+
+    predict_command(run, data, out)
+
+
+@app.command("graph")
+def show_graph(output_json: JsonOption = False) -> None:
+    """Print the graph as Mermaid text, candidate branch included."""
+    from graphs.modeling import build_graph
+
+    text = build_graph().get_graph(xray=True).draw_mermaid()
+    if output_json:
+        print_json({"mermaid": text})
+    else:
+        sys.stdout.write(text)
+
+
+@app.command()
+def report(
+    run: RunArgument = "last", open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser")] = False
+) -> None:
+    """Print where a run's HTML report lies."""
+    from graphs.cli.screens import report_screen
+
+    report_screen(run, open_it)
+
+
+@app.command()
+def doctor(output_json: JsonOption = False) -> None:
+    """Check what this machine offers: Python, libraries, sandbox, disk, keys."""
+    from graphs.cli.doctor import doctor_screen
+
+    doctor_screen(output_json)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        try:
+            sys.stdout.write(f"modelwright {metadata.version('modelwright')}\n")
+        except metadata.PackageNotFoundError:
+            sys.stdout.write("modelwright (checkout)\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")
+    ] = False,
+) -> None:
+    pass
+
+
+def _began() -> float:
+    """Monotonic time at which the process started, so that imports count against the time limit."""
+    import psutil
+
+    return float(time.monotonic() - max(0.0, time.time() - psutil.Process().create_time()))
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _pairs(texts: list[str] | None) -> dict[str, str] | None:
+    if not texts:
+        return None
+    from state.errors import UsageError
+
+    pairs = dict(text.split("=", 1) for text in texts if "=" in text)
+    if len(pairs) < len(texts):
+        raise UsageError(
+            "--role-expert takes ROLE=EXPERT", hint="for instance --role-expert engineer=openai:gpt-5-mini"
+        )
+    return pairs

@@ -1,0 +1,78 @@
+"""`modelwright doctor`: what this machine offers."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from importlib import metadata
+from typing import Any
+
+from graphs.cli.output import print_json, results
+from tools.home import home
+
+_CORE = ("langgraph", "langgraph-checkpoint-sqlite", "pandas", "scikit-learn", "lightgbm", "skrub", "skops", "pyarrow")
+_EXTRAS = {"langgraph-cli": "studio", "xgboost": "", "catboost": "", "torch": ""}
+
+
+def doctor_screen(output_json: bool) -> None:
+    """Print what was found; each problem with its cure."""
+    facts = examine()
+    if output_json:
+        print_json(facts)
+        return
+    from rich.text import Text
+
+    console = results()
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {one}" for key, one in value.items())
+        if isinstance(value, list):
+            value = "none" if not value else "; ".join(value)
+        console.print(Text(f" {name:<12}", style="dim").append(str(value)), soft_wrap=True)
+
+
+def examine() -> dict[str, Any]:
+    """Facts about this machine, as plain data. Read-only, but for the home folder being made."""
+    import psutil
+
+    from tools.sandbox import tier
+    from tools.workbench import cores
+
+    free = shutil.disk_usage(home()).free / 2**30
+    memory = psutil.virtual_memory().available / 2**30
+    problems = []
+    if free < 1:
+        problems.append(f"only {free:.1f} GiB free at {home()}: set MODELWRIGHT_HOME to a larger disk")
+    if memory < 1:
+        problems.append(f"only {memory:.1f} GiB of memory free: programs may be ended")
+    if os.environ.get("LANGSMITH_TRACING", "").lower() == "true":
+        problems.append("LANGSMITH_TRACING is on: LangGraph will send traces to the network; unset it to stay offline")
+    return {
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cores": cores(),
+        "memory": f"{memory:.1f} GiB free",
+        "home": f"{home()} ({free:.1f} GiB free)",
+        "sandbox": tier(),
+        "libraries": _versions(_CORE),
+        "extras": {name: version or "not installed" for name, version in _versions(_EXTRAS, missing=True).items()},
+        "key": "OPENAI_API_KEY is set"
+        if os.environ.get("OPENAI_API_KEY")
+        else "no OPENAI_API_KEY (not needed: the builtin expert works without)",
+        "problems": problems,
+    }
+
+
+def _versions(names: Any, *, missing: bool = False) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            if missing:
+                found[name] = ""
+            else:
+                found[name] = "missing"
+    return found

@@ -1,0 +1,345 @@
+"""Driving runs: start, resume, answer. The one place where graph, checkpointer, lock, budget and signals meet."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import uuid
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from langgraph.errors import GraphDrained
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import RunControl
+from langgraph.types import Command
+from tools.intake.request import Request, check_request
+
+from graphs.modeling import RECURSION_LIMIT, build_graph, graph_fingerprint
+from state.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_PAUSED,
+    EXIT_WAITING,
+    ModelwrightError,
+    RunPaused,
+    UsageError,
+    VersionMismatch,
+)
+from state.settings import RESUME_MAY_CHANGE, Settings
+from tools.budget import Budget
+from tools.checkpoints import open_saver
+from tools.home import home, run_folder
+from tools.locks import hold_run
+from tools.runs import register_run
+from tools.store import Catalogue, RunRow
+from tools.workbench import Listener, Workbench, close_workbench, open_workbench
+
+Status = Literal["done", "rejected", "waiting", "paused", "failed"]
+_EXIT_CODES: dict[Status, int] = {
+    "done": EXIT_DONE,
+    "rejected": EXIT_DONE,
+    "waiting": EXIT_WAITING,
+    "paused": EXIT_PAUSED,
+    "failed": EXIT_FAILED,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an invocation of a run ended."""
+
+    run_id: str
+    name: str
+    status: Status
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    """Open questions: {id, gate, question, …}; answer them with `resume(..., answers={id: answer})`."""
+    summary: dict[str, Any] = field(default_factory=dict)
+    """What the run came to: {best, title, metric, score, low, high, test, folder, report, candidates, …}."""
+
+    @property
+    def exit_code(self) -> int:
+        return _EXIT_CODES[self.status]
+
+
+def start(
+    settings: Settings,
+    *,
+    frame: Any = None,
+    listener: Listener | None = None,
+    began: float | None = None,
+) -> Outcome:
+    """Check the input and drive a new run until it is done, waits for a person, or is paused.
+
+    frame: a DataFrame instead of `settings.data`. began: `time.monotonic()` at which the command started, so that the
+    time limit covers the whole command. Raises InputError with every problem before anything is written.
+    """
+    request = check_request(settings, _table(frame))
+    run_id = str(uuid.uuid4())
+    catalogue = Catalogue(home() / "catalogue.db")
+    run = register_run(catalogue, run_id, settings)
+    catalogue.close()
+    return run_async(_drive(run, settings, {}, request=request, listener=listener, began=began))
+
+
+def resume(
+    reference: str = "last",
+    *,
+    answers: dict[str, Any] | None = None,
+    overrides: dict[str, Any] | None = None,
+    listener: Listener | None = None,
+    began: float | None = None,
+) -> Outcome:
+    """Go on with an interrupted, paused or waiting run.
+
+    reference: name, id prefix or `last`. answers: interrupt id → answer. overrides: settings that `resume` may change;
+    each is recorded. Finished work is answered from the journal. Raises VersionMismatch when the graph has changed.
+    """
+    catalogue = Catalogue(home() / "catalogue.db")
+    run = catalogue.find_run(reference)
+    catalogue.close()
+    if run.status in {"done", "rejected"}:
+        return Outcome(run.id, run.name, run.status, summary=run.summary)
+    settings = _overridden(Settings.model_validate(run.settings), overrides or {})
+    return run_async(
+        _drive(run, settings, None, answers=answers or {}, overrides=overrides or {}, listener=listener, began=began)
+    )
+
+
+def _table(frame: Any) -> Any:
+    if frame is None:
+        return None
+    from tools.intake.table import table_from_frame
+
+    return table_from_frame(frame)
+
+
+def _overridden(settings: Settings, overrides: dict[str, Any]) -> Settings:
+    if refused := sorted(set(overrides) - RESUME_MAY_CHANGE):
+        raise UsageError(
+            f"resume cannot change {', '.join(refused)}: finished work depends on it",
+            hint=f"it may change {', '.join(sorted(RESUME_MAY_CHANGE))}; start a new run for the rest",
+        )
+    return Settings.model_validate({**settings.model_dump(), **overrides})
+
+
+async def _drive(
+    run: RunRow,
+    settings: Settings,
+    graph_input: dict[str, Any] | None,
+    *,
+    request: Request | None = None,
+    answers: dict[str, Any] | None = None,
+    overrides: dict[str, Any] | None = None,
+    listener: Listener | None = None,
+    began: float | None = None,
+) -> Outcome:
+    folder = run_folder(run.id)
+    with hold_run(folder):
+        budget = Budget(settings.time_limit, spent=run.active_seconds, began=began)
+        desk = open_workbench(run.id, settings, budget=budget)
+        budget.persist = lambda seconds: desk.catalogue.add_active_seconds(run.id, seconds)
+        desk.request = request
+        if listener is not None:
+            desk.listeners.append(listener)
+        for name, value in (overrides or {}).items():
+            desk.say("override", "", f"{name} is now {value}", name=name, value=value)
+        try:
+            desk.catalogue.update_run(run.id, status="running", settings=settings.model_dump(mode="json"))
+            # A file of its own: a log row written on the loop's thread would wait for a checkpoint's open
+            # transaction, whose commit waits for the loop.
+            async with open_saver(folder / "checkpoints.db") as saver:
+                return await _invoke(run, desk, build_graph(saver), graph_input, answers or {})
+        finally:
+            budget.save()
+            close_workbench(run.id)
+
+
+async def _invoke(
+    run: RunRow,
+    desk: Workbench,
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    graph_input: dict[str, Any] | None,
+    answers: dict[str, Any],
+) -> Outcome:
+    """One invocation of the graph, and what the catalogue says about the run afterwards."""
+    config: Any = {"configurable": {"thread_id": run.id}, "recursion_limit": RECURSION_LIMIT}
+    control = RunControl()
+    status: Status = "failed"
+    try:
+        graph_input = await _input(graph, config, graph_input, answers, desk)
+        with _signals(desk, control):
+            await graph.ainvoke(
+                graph_input, config, context=desk.settings, durability="sync", control=control, version="v2"
+            )
+        state = await graph.aget_state(config)
+        waiting = _questions(state)
+        status = "waiting" if waiting else _ending(state.values)
+        for question in waiting:
+            desk.say("ask", "approver", question["question"], **question)
+        return _outcome(run, desk, status, state.values, waiting)
+    except (GraphDrained, RunPaused):
+        status = "paused"
+        return _outcome(run, desk, status, (await graph.aget_state(config)).values, [])
+    except _Waiting as waiting_still:
+        status = "waiting"
+        return _outcome(run, desk, status, waiting_still.values, waiting_still.questions)
+    except ModelwrightError as error:
+        desk.say("note", "", f"the run failed: {error.message}")
+        raise
+    finally:
+        desk.catalogue.update_run(run.id, status=status)
+
+
+class _Waiting(Exception):
+    """The run waits for an answer that was not given."""
+
+    def __init__(self, values: dict[str, Any], questions: list[dict[str, Any]]) -> None:
+        super().__init__("waiting")
+        self.values = values
+        self.questions = questions
+
+
+async def _input(
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    config: Any,
+    graph_input: dict[str, Any] | None,
+    answers: dict[str, Any],
+    desk: Workbench,
+) -> Any:
+    """What the graph is invoked with: the start, answers, or nothing but 'go on'."""
+    state = await graph.aget_state(config)
+    if not state.values and not state.next:
+        return graph_input if graph_input is not None else {}
+    known = state.values.get("graph_version")
+    if known is not None and known != graph_fingerprint():
+        raise VersionMismatch(
+            f"this run was made by graph {known}, and the graph here is {graph_fingerprint()}",
+            hint="resume it with the version of modelwright it was started with, or start a new run: "
+            "finished trainings are answered from the journal",
+        )
+    questions = _questions(state)
+    if not questions:
+        return None
+    if unknown := sorted(set(answers) - {question["id"] for question in questions}):
+        raise UsageError(
+            f"no open question has the id {unknown[0]!r}",
+            hint="open: " + ", ".join(f"{question['id']} ({question['gate']})" for question in questions),
+        )
+    given = {question["id"]: answers[question["id"]] for question in questions if question["id"] in answers}
+    if not given:
+        # Settings may have closed the gate since: then the question answers itself.
+        open_gates = [question for question in questions if question["gate"] in desk.settings.review]
+        if open_gates:
+            raise _Waiting(state.values, questions)
+        given = {question["id"]: {"action": "approve"} for question in questions}
+    return Command(resume=given)
+
+
+def _questions(state: Any) -> list[dict[str, Any]]:
+    return [{"id": one.id, **one.value} for one in state.interrupts]
+
+
+def _ending(values: dict[str, Any]) -> Status:
+    release = values.get("release")
+    if not release:
+        return "failed"
+    return "done" if release.get("folder") else "rejected"
+
+
+def _outcome(
+    run: RunRow, desk: Workbench, status: Status, values: dict[str, Any], waiting: list[dict[str, Any]]
+) -> Outcome:
+    summary = summarise(desk, values)
+    desk.catalogue.update_run(run.id, summary=summary)
+    desk.say("finished", "", status=status, summary=summary)
+    return Outcome(run.id, run.name, status, waiting, summary)
+
+
+def summarise(desk: Workbench, values: dict[str, Any]) -> dict[str, Any]:
+    """What `ls` and `show` say about a run, from its state and its candidate log."""
+    candidates = desk.log.candidates(values.get("candidates_version", 0))
+    best = candidates.get(values.get("best", ""))
+    score = best.score if best else None
+    release = values.get("release") or {}
+    verdict = values.get("verdict") or {}
+    task = values.get("task") or {}
+    return {
+        "target": task.get("target"),
+        "metric": task.get("metric"),
+        "direction": task.get("direction"),
+        "kind": task.get("kind"),
+        "best": best.id if best else None,
+        "title": best.plan.title if best else None,
+        "members": [member.plain() for member in best.members] if best else [],
+        "score": score.value if score else None,
+        "low": score.low if score else None,
+        "high": score.high if score else None,
+        "test": verdict.get("test"),
+        "opening": verdict.get("opening"),
+        "ladder": values.get("ladder", []),
+        "verdict": verdict.get("decision"),
+        "decision": (values.get("decision") or {}).get("reason"),
+        "checks": verdict.get("checks", []),
+        "warnings": [one["text"] for one in verdict.get("findings", []) if one["severity"] != "info"],
+        "candidates": len([one for one in candidates.values() if not one.members]),
+        "iterations": values.get("iteration", -1) + 1,
+        "seconds": round(desk.budget.spent(), 2),
+        "folder": release.get("folder"),
+        "report": release.get("report"),
+        "refit": release.get("refit"),
+    }
+
+
+@contextmanager
+def _signals(desk: Workbench, control: RunControl) -> Iterator[None]:
+    """Ctrl-C and SIGTERM: the first lets running programs finish and pauses; the second ends them at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def drain(name: str) -> None:
+        if desk.draining:
+            desk.executor.close()
+            return
+        desk.draining = True
+        desk.note("pausing: running programs are let finish; once more ends them")
+        control.request_drain(name)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, drain, signal.Signals(number).name)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+T = TypeVar("T")
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, also from inside a running event loop (a notebook): then in a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    box: list[T] = []
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            box.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, where it is raised again
+            errors.append(error)
+
+    thread = threading.Thread(target=target, name="modelwright")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return box[0]

@@ -1,0 +1,1 @@
+"""Who does it: one agent role a file. Nodes import state and tools, never each other."""

@@ -1,0 +1,54 @@
+"""The analyst: reads the data and profiles it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.intake.request import check_request
+
+from state.brief import Brief
+from state.modeling import ModelingState
+from tools.profiling.profile import profile_table
+from tools.workbench import Workbench
+
+
+def analyst(state: ModelingState, desk: Workbench) -> dict[str, Any]:
+    """Read and check the input, profile every column, keep table and profile as artifacts.
+
+    Raises InputError with every problem of the input at once, before any work starts.
+    """
+    request = desk.request or check_request(desk.settings)
+    table, settings = request.table, desk.settings
+    profile = profile_table(
+        table.frame,
+        request.target,
+        intent=settings.intent,
+        kind=settings.kind,
+        time_column=settings.time_column,
+        group_columns=settings.group_columns,
+    )
+    brief = Brief(
+        settings=settings.model_dump(mode="json"),
+        target=request.target,
+        target_reason=request.target_reason,
+        source=table.source_sha,
+        table=desk.artifacts.put_frame(table.frame),
+        test_table=None if request.test is None else desk.artifacts.put_frame(request.test),
+        read_spec=desk.artifacts.put_json(table.spec),
+        reading_notes=table.notes,
+        profile=desk.artifacts.put_json(profile.plain()),
+    )
+    for note in [request.target_reason, *table.notes, *profile.notes]:
+        if note:
+            desk.note(note, "analyst")
+    desk.say("profile", "analyst", rows=profile.rows, columns=len(profile.columns), traits=profile.traits)
+    return {
+        "brief": desk.artifacts.put_json(brief.plain()),
+        "profile": {
+            "ref": brief.profile,
+            "rows": profile.rows,
+            "columns": len(profile.columns),
+            "target": request.target,
+            "traits": profile.traits,
+        },
+    }

@@ -1,0 +1,100 @@
+"""The approver: asks a person about the plans and about the release, and does what the answer says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from state.answers import PlanAnswer, ReleaseAnswer, apply_answer
+from state.candidate import Candidate, Plan
+from state.modeling import ModelingState
+from tools.workbench import Workbench
+
+Ask = Callable[[dict[str, Any], type], Any]
+"""Puts a question to a person and returns the answer: LangGraph's `interrupt`, given by the wiring."""
+
+
+def approve_plan(state: ModelingState, desk: Workbench, ask: Ask) -> dict[str, Any]:
+    """Wait for the word on the plans when the settings say so; then open one branch per approved plan.
+
+    Everything before the answer is free of effects, since it runs again when the answer comes.
+    """
+    plans = [Plan.model_validate(plan) for plan in state["plans"]]
+    if "plan" in desk.settings.review:
+        answer, plans = _approved(_plan_question(state, plans), plans, ask)
+        desk.say("answer", "approver", gate="plan", answer=answer.plain())
+        if answer.action == "reject":
+            return {"feedback": [answer.reason], "branches": []}
+    return {
+        "plans": [plan.plain() for plan in plans],
+        "branches": [_open_branch(state, desk, plan) for plan in plans],
+    }
+
+
+def approve_release(state: ModelingState, desk: Workbench, ask: Ask) -> dict[str, Any]:
+    """Wait for the word on the release when the settings say so."""
+    if "release" not in desk.settings.review:
+        return {"release_answer": ReleaseAnswer().plain()}
+    answer = ReleaseAnswer.model_validate(ask(_release_question(state), ReleaseAnswer))
+    desk.say("answer", "approver", gate="release", answer=answer.plain())
+    return {"release_answer": answer.plain()}
+
+
+def _approved(question: dict[str, Any], plans: list[Plan], ask: Ask) -> tuple[PlanAnswer, list[Plan]]:
+    """Ask until the answer can be carried out; what was wrong with the last one stands in the next question."""
+    while True:
+        answer = PlanAnswer.model_validate(ask(question, PlanAnswer))
+        if answer.action == "reject":
+            return answer, plans
+        try:
+            return answer, apply_answer(plans, answer)
+        except ValueError as problem:
+            question = {**question, "problem": str(problem)}
+
+
+def _plan_question(state: ModelingState, plans: list[Plan]) -> dict[str, Any]:
+    table = [
+        {
+            "id": plan.id,
+            "title": plan.title,
+            "why": plan.rationale,
+            "recipe": plan.recipe,
+            "params": plan.params,
+            "estimate_seconds": round(plan.estimate_seconds, 1),
+            "answers": plan.cites,
+        }
+        for plan in plans
+    ]
+    return {
+        "gate": "plan",
+        "question": f"Shall these {len(plans)} plans of iteration {state['iteration']} run?",
+        "task": state["task"],
+        "plans": table,
+        "estimate_seconds": round(sum(plan.estimate_seconds for plan in plans), 1),
+        "answers": "approve, keep, drop, edit or add plans; or reject with a reason, which goes back to the researcher",
+    }
+
+
+def _release_question(state: ModelingState) -> dict[str, Any]:
+    verdict = state["verdict"]
+    return {
+        "gate": "release",
+        "question": "Shall this model be released?",
+        "task": state["task"],
+        "best": state["best"],
+        "test": verdict.get("test"),
+        "reason": verdict.get("reason"),
+        "checks": verdict.get("checks"),
+        "answers": "approve, or reject: then there is a report and no release",
+    }
+
+
+def _open_branch(state: ModelingState, desk: Workbench, plan: Plan) -> dict[str, Any]:
+    desk.record(Candidate(id=plan.id, iteration=state["iteration"], plan=plan, status="planned"), "approver")
+    return {
+        "run_id": state["run_id"],
+        "brief": state["brief"],
+        "candidate_id": plan.id,
+        "iteration": state["iteration"],
+        "plan": desk.artifacts.put_json(plan.plain()),
+    }

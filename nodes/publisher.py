@@ -1,0 +1,89 @@
+"""The publisher: fits the accepted model on all rows, writes release folder and report, and keeps the lessons."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from state.candidate import Verdict
+from state.errors import BuildFailed
+from state.modeling import ModelingState
+from state.release import ReleaseMember
+from state.task import Prepared, Task
+from tools.explaining import explain
+from tools.finalfit import chosen_members, fit_members
+from tools.home import run_folder
+from tools.memory import lessons_of, remember
+from tools.publishing import publish_release, refit_data, write_run_report
+from tools.workbench import Workbench
+
+
+async def publisher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
+    """Publish what was accepted; a rejected model leaves a report and lessons, and no release.
+
+    Writes the run's folder: `release/` and `report.html`. Publishing again gives the same folder.
+    """
+    task, prepared, profile = desk.framed(state["brief"])
+    candidates = desk.log.candidates(state.get("candidates_version", 0))
+    verdict = Verdict.model_validate(state["verdict"])
+    accepted = verdict.decision == "accept" and state.get("release_answer", {}).get("action", "approve") == "approve"
+    heaviest = max(chosen_members(candidates, state["best"]), key=lambda pair: pair[1])[0]
+    (members, refit), importance = await asyncio.gather(
+        _released_members(state, desk, task, prepared) if accepted else _nothing(),
+        explain(desk, task, prepared, heaviest),
+    )
+    folder = run_folder(desk.run_id)
+    report = folder / "report.html"
+    release = folder / "release" if accepted else None
+    lessons = lessons_of(desk.run_id, task, profile.traits, list(candidates.values()))
+    write_run_report(desk, state, report, importance=importance, release=release, refit=refit)
+    if release is not None:
+        publish_release(desk, state, release, members, refit=refit, report=report)
+    remember(desk.catalogue, lessons)
+    summary = _summary(state, task, release, report, refit)
+    desk.say("release", "publisher", **summary)
+    return {"release": {**summary, "lessons": len(lessons)}}
+
+
+async def _nothing() -> tuple[list[ReleaseMember], str]:
+    return [], "train"
+
+
+async def _released_members(
+    state: ModelingState, desk: Workbench, task: Task, prepared: Prepared
+) -> tuple[list[ReleaseMember], str]:
+    """The members fitted on all labelled rows; those of the tested model when that fails or is not wanted."""
+    tested = [ReleaseMember.model_validate(member) for member in state["inference"]["members"]]
+    if desk.settings.refit == "train" or not prepared.sealed_rows:
+        return tested, "train" if prepared.sealed_rows else "all"
+    candidates = desk.log.candidates(state.get("candidates_version", 0))
+    features, train = refit_data(desk, prepared)
+    try:
+        members, _ = await fit_members(
+            desk,
+            task,
+            chosen_members(candidates, state["best"]),
+            features=features,
+            train=train,
+            probe=None,
+            role="publisher",
+        )
+    except BuildFailed as error:
+        desk.note(f"{error.message}; the model judged by the sealed test is released instead", "publisher")
+        return tested, "train"
+    return members, "all"
+
+
+def _summary(state: ModelingState, task: Task, release: Path | None, report: Path, refit: str) -> dict[str, Any]:
+    verdict = state["verdict"]
+    return {
+        "folder": str(release) if release else None,
+        "report": str(report),
+        "best": state["best"],
+        "metric": task.metric.name,
+        "test": verdict.get("test"),
+        "refit": refit if release else None,
+        "verdict": verdict["decision"],
+        "ladder": state.get("ladder", []),
+    }

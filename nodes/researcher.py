@@ -1,0 +1,86 @@
+"""The researcher: plans the iteration and proposes solution plans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from state.candidate import Candidate, Finding, Plan
+from state.modeling import ModelingState
+from state.questions import PlanQuestion, Plans
+from tools.memory import recall
+from tools.workbench import Workbench
+
+
+def researcher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
+    """Ask the expert (and the builtin one, when its candidates compete) for plans, from profile, findings and lessons."""
+    task, _, profile = desk.framed(state["brief"])
+    # A rejected set of plans is planned anew within the same iteration.
+    iteration = state.get("iteration", -1) + (0 if state.get("feedback") else 1)
+    candidates = list(desk.log.candidates(state.get("candidates_version", 0)).values())
+    question = PlanQuestion(
+        task=task,
+        profile=profile,
+        iteration=iteration,
+        count=desk.settings.candidates,
+        seconds_left=desk.budget.search_left(),
+        jobs=desk.slots,
+        tried=[_brief(candidate) for candidate in candidates],
+        findings=[Finding.model_validate(finding) for finding in state.get("findings", [])],
+        feedback=state.get("feedback", []),
+        lessons=[] if desk.settings.fresh else recall(desk.catalogue, task.kind, profile.traits),
+        seed=desk.settings.seed,
+    )
+    answers = _ask(desk, question)
+    plans = _named(answers, iteration, {candidate.id for candidate in candidates})
+    desk.say(
+        "plans", "researcher", iteration=iteration, plans=[plan.plain() for plan in plans], lessons=question.lessons
+    )
+    return {
+        "iteration": iteration,
+        "iteration_plan": answers[0].iteration_plan.plain(),
+        "plans": [plan.plain() for plan in plans],
+        "feedback": [],
+    }
+
+
+def _ask(desk: Workbench, question: PlanQuestion) -> list[Plans]:
+    """The answers of the configured expert and, beside an LLM, of the builtin one, so that every run has a floor."""
+    expert = desk.expert("researcher")
+    answers = [expert.ask(question)]
+    if desk.settings.expert_for("researcher") != "builtin" and desk.settings.builtin_candidates:
+        answers.append(desk.builtin.ask(question))
+    elif desk.settings.expert_for("engineer") != "builtin" and expert.name == "builtin":
+        free = [plan.but(id=f"{plan.id}-written", recipe="") for plan in answers[0].plans]
+        both = [*answers[0].plans, *free] if desk.settings.builtin_candidates else free
+        answers = [answers[0].but(plans=[plan.plain() for plan in both])]
+    return answers
+
+
+def _named(answers: list[Plans], iteration: int, taken: set[str]) -> list[Plan]:
+    """All plans with ids that are unique in the run and tell the iteration."""
+    plans: list[Plan] = []
+    used = set(taken)
+    for plan in (plan for answer in answers for plan in answer.plans):
+        stem = plan.id if plan.id.startswith(f"i{iteration}-") else f"i{iteration}-{plan.id}"
+        name, number = stem, 2
+        while name in used:
+            name, number = f"{stem}-{number}", number + 1
+        used.add(name)
+        plans.append(plan.but(id=name))
+    return plans
+
+
+def _brief(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "id": candidate.id,
+        "title": candidate.plan.title,
+        "recipe": candidate.plan.recipe,
+        "params": candidate.plan.params,
+        "operator": candidate.plan.operator,
+        "parent": candidate.plan.parent,
+        "status": candidate.status,
+        "score": candidate.score.value if candidate.score else None,
+        "seconds": candidate.seconds,
+        "fit_seconds": candidate.fit_seconds,
+        "error": candidate.reason,
+    }

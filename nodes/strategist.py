@@ -1,0 +1,209 @@
+"""The strategist: compares candidates, keeps the best, and decides to iterate, to ensemble or to stop, with a reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from state.candidate import Candidate, Decision, Finding, Plan, StopReason
+from state.errors import BudgetSpent, BuildFailed
+from state.modeling import ModelingState
+from state.task import Prepared, Task
+from tools.exploration import explore_predictions
+from tools.scoring import compare
+from tools.selection import OutOfFold, at_rows, best_of, blend, common_rows, ensemble_members
+from tools.training import load_oof, reserve_final_fits, score_of, store_oof
+from tools.workbench import Workbench
+
+MOST_FINDINGS = 40
+MOST_COMPARED = 8
+
+
+def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
+    """One decision after each iteration. The best candidate's log row is the snapshot; it is never overwritten."""
+    task, prepared, _ = desk.framed(state["brief"])
+    candidates = desk.log.candidates(state.get("candidates_version", 0))
+    usable = [candidate for candidate in candidates.values() if candidate.usable]
+    best = best_of(task, usable)
+    if best is None:
+        return _nothing_usable(state, desk, candidates)
+    parts = {one.id: load_oof(desk, str(one.oof)) for one in usable}
+    desk.say("best", "strategist", candidate=best.id, score=best.score and best.score.value)
+    reserve_final_fits(desk, candidates)
+    findings = _findings(state, desk, task, prepared, best, parts[best.id], candidates)
+    action, reason = _next_step(state, desk, best, findings, candidates)
+    update: dict[str, Any] = {"findings": [finding.plain() for finding in findings][-MOST_FINDINGS:]}
+    if action != "iterate":
+        ensemble = _ensemble(desk, task, prepared, state, usable, parts, best)
+        if ensemble is not None:
+            update["candidates_version"] = desk.record(ensemble, "strategist")
+            parts[ensemble.id] = load_oof(desk, str(ensemble.oof))
+            usable = [*usable, ensemble]
+            best, action = ensemble, "ensemble"
+    decision = Decision(
+        action=action, reason=reason, best=best.id, compared=_comparisons(desk, task, prepared, usable, parts, best)
+    )
+    desk.say("decision", "strategist", f"{decision.action}: {decision.reason}", **decision.plain())
+    return {**update, "best": best.id, "decision": decision.plain()}
+
+
+def _nothing_usable(state: ModelingState, desk: Workbench, candidates: dict[str, Candidate]) -> dict[str, Any]:
+    """Try again while iterations and time are left; otherwise end with what happened to each candidate."""
+    failures = [
+        Finding(
+            id=f"i{state['iteration']}-fail{number}",
+            source="failure",
+            topic="failure",
+            severity="error",
+            candidate=candidate.id,
+            text=f"{candidate.plan.title}: {candidate.reason}",
+        )
+        for number, candidate in enumerate(candidates.values(), start=1)
+        if candidate.iteration == state["iteration"]
+    ]
+    if state["iteration"] + 1 < desk.settings.iterations and desk.budget.search_left() > 5:
+        decision = Decision(action="iterate", reason="no candidate survived")
+        desk.say("decision", "strategist", f"{decision.action}: {decision.reason}", **decision.plain())
+        return {"findings": [finding.plain() for finding in failures], "decision": decision.plain()}
+    told = "; ".join(finding.text for finding in failures) or "none was planned"
+    if any(candidate.status == "failed" for candidate in candidates.values()):
+        raise BuildFailed(
+            f"no candidate survived: {told}",
+            hint="`modelwright log last` shows every attempt; more --attempts, another --expert or simpler data may help",
+        )
+    raise BudgetSpent(
+        f"the time limit of {desk.settings.time_limit:g} s ran out before any model was found",
+        hint="`modelwright resume last --time-limit …` continues with more time; finished work is kept",
+    )
+
+
+def _findings(
+    state: ModelingState,
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    best: Candidate,
+    part: OutOfFold,
+    candidates: dict[str, Candidate],
+) -> list[Finding]:
+    """What this iteration showed: failures, and where the best candidate is wrong."""
+    iteration = state["iteration"]
+    failures = [
+        Finding(
+            id=f"i{iteration}-fail{number}",
+            source="failure",
+            topic="failure",
+            severity="warning",
+            candidate=one.id,
+            text=f"{one.plan.title} failed: {one.reason}",
+            data={"recipe": one.plan.recipe},
+        )
+        for number, one in enumerate(
+            (one for one in candidates.values() if one.iteration == iteration and one.status == "failed"), start=1
+        )
+    ]
+    shown = explore_predictions(
+        task, best, part, desk.labels(prepared), desk.features(prepared), prefix=f"i{iteration}-f"
+    )
+    earlier = [Finding.model_validate(finding) for finding in state.get("findings", [])]
+    return [*earlier, *failures, *shown]
+
+
+def _next_step(
+    state: ModelingState, desk: Workbench, best: Candidate, findings: list[Finding], candidates: dict[str, Candidate]
+) -> tuple[str, StopReason]:
+    """The policy: look once more while it paid or findings are open, and time is left."""
+    iteration = state["iteration"]
+    if iteration + 1 >= desk.settings.iterations:
+        return "stop", "iterations used up"
+    quickest = min((one.fit_seconds for one in candidates.values() if one.usable), default=0.0)
+    if desk.budget.search_left() < max(3.0, 4.0 * quickest):
+        return "stop", "time used up"
+    if iteration == 0:
+        return "iterate", "findings to answer" if findings else "first iteration: more to try"
+    if best.iteration == iteration:
+        return "iterate", "improved, time left"
+    return "stop", "no improvement"
+
+
+def _ensemble(
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    state: ModelingState,
+    usable: list[Candidate],
+    parts: dict[str, OutOfFold],
+    best: Candidate,
+) -> Candidate | None:
+    """An ensemble of finished candidates when it scores better than the best of them, and its fits fit the time."""
+    whole = {
+        one.id: parts[one.id]
+        for one in usable
+        if one.program and one.score and best.score and one.score.rows >= best.score.rows
+    }
+    affordable = {name: part for name, part in whole.items() if _affordable(desk, usable, name)}
+    if len(affordable) < 2:
+        return None
+    members = ensemble_members(task, desk.labels(prepared), affordable, seed=desk.settings.seed)
+    if len(members) < 2:
+        return None
+    part = blend(parts, members)
+    score = score_of(desk, task, prepared, part, list(range(len(prepared.train_files))))
+    if best.score is None or not task.metric.better(score.value, best.score.value):
+        return None
+    name = f"i{state['iteration']}-ensemble"
+    titles = {one.id: one.plan.title for one in usable}
+    return Candidate(
+        id=name,
+        iteration=state["iteration"],
+        plan=Plan(
+            id=name,
+            title=f"ensemble of {len(members)}",
+            rationale="weighted mean of "
+            + ", ".join(f"{member.weight:.0%} {titles[member.candidate]}" for member in members)
+            + "; weights chosen on out-of-fold predictions",
+            operator="ensemble",
+            parent=best.id,
+        ),
+        status="done",
+        score=score.plain(),
+        oof=store_oof(desk, part),
+        members=[member.plain() for member in members],
+        fit_seconds=sum(one.fit_seconds for one in usable if one.id in {member.candidate for member in members}),
+        expert="framework",
+    )
+
+
+def _affordable(desk: Workbench, usable: list[Candidate], name: str) -> bool:
+    """Whether two more fits of this candidate end before the limit."""
+    fit = next(one.fit_seconds for one in usable if one.id == name)
+    return 2.6 * fit < 0.5 * desk.budget.left()
+
+
+def _comparisons(
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    usable: list[Candidate],
+    parts: dict[str, OutOfFold],
+    best: Candidate,
+) -> list[dict[str, Any]]:
+    """The best against every other candidate, paired on the rows both predicted."""
+    labels = desk.labels(prepared)
+    rows_of = {one.id: common_rows([parts[best.id], parts[one.id]]) for one in usable if one.id != best.id}
+    return [
+        {
+            "one": best.id,
+            "other": name,
+            **compare(
+                task.metric,
+                labels[rows],
+                at_rows(parts[best.id], rows),
+                at_rows(parts[name], rows),
+                task.classes,
+                task.positive,
+                seed=desk.settings.seed,
+            ),
+        }
+        for name, rows in list(rows_of.items())[:MOST_COMPARED]
+        if rows.size
+    ]

@@ -1,0 +1,1 @@
+"""What is known: typed records, graph states, settings and the exception tree. Imports only stdlib and pydantic."""

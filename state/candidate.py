@@ -1,0 +1,178 @@
+"""One branch and its history: plan, attempts, score; and what is decided about it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from state.records import Record
+
+Operator = Literal["draft", "improve", "repair", "crossover", "ensemble"]
+Status = Literal["planned", "running", "done", "failed", "dropped"]
+Outcome = Literal["done", "refused", "error", "timeout", "memory", "signal", "bad predictions"]
+
+
+class Plan(Record):
+    """A solution plan. The fields after `rationale` are the steps of one iteration, in the seed's order."""
+
+    id: str
+    """Short and unique in its run, e.g. `i0-boosting`."""
+    title: str
+    rationale: str
+    recipe: str = ""
+    """Name of a builtin recipe, or empty when an LLM writes freely."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of the recipe (plain JSON), or hints for a writer."""
+    operator: Operator = "draft"
+    parent: str | None = None
+    """Candidate this plan improves on."""
+    cites: list[str] = Field(default_factory=list)
+    """Ids of the findings this plan answers."""
+    representation: str = ""
+    """How the data is encoded."""
+    architecture: str = ""
+    """Model family and important hyper-parameters."""
+    training: str = ""
+    """Loss, stopping rule, weighting."""
+    inference: str = ""
+    estimate_seconds: float = 0.0
+    """Guess of the training seconds over all folds, one thread; shown when approval is asked."""
+
+
+class IterationPlan(Record):
+    """One instruction per following step of the iteration; written by the researcher."""
+
+    iteration: int
+    mode: Literal["explore", "refine"]
+    exploration: str
+    split: str
+    representation: str
+    architecture: str
+    training: str
+    inference: str
+    prediction_exploration: str
+    evaluation: str
+    rationale: str
+
+
+class Attempt(Record):
+    """One execution of a program over its folds."""
+
+    number: int
+    outcome: Outcome
+    program: str
+    """Reference of the program's text."""
+    receipts: list[str] = Field(default_factory=list)
+    """Journal keys of the jobs."""
+    seconds: float = 0.0
+    error: str = ""
+    """Last lines of the traceback, or the refusal; what the repair question is asked with."""
+
+
+class Score(Record):
+    """The framework's score of out-of-fold predictions."""
+
+    value: float
+    """Metric over all pooled validation rows."""
+    folds: list[float]
+    low: float
+    high: float
+    """95 % bootstrap interval of `value`."""
+    rows: int
+
+
+class Member(Record):
+    """One member of an ensemble."""
+
+    candidate: str
+    weight: float
+
+
+class Candidate(Record):
+    """One branch: a plan, its program, its history. A later record of the same id replaces an earlier one."""
+
+    id: str
+    iteration: int
+    plan: Plan
+    status: Status
+    program: str | None = None
+    attempts: list[Attempt] = Field(default_factory=list)
+    score: Score | None = None
+    oof: str | None = None
+    """Reference: Arrow file with `row` and one column per output (`p0`…): the out-of-fold predictions."""
+    effective: dict[str, Any] = Field(default_factory=dict)
+    """Parameters a refit replays without a clock, merged over folds."""
+    members: list[Member] = Field(default_factory=list)
+    """For an ensemble: its members; then `program` is None."""
+    seconds: float = 0.0
+    fit_seconds: float = 0.0
+    """Mean seconds of one fold's job; what the refit is estimated from."""
+    expert: str = "builtin"
+    """Who wrote the program."""
+    reason: str = ""
+    """Why it was dropped or failed."""
+
+    @property
+    def usable(self) -> bool:
+        return self.status == "done" and self.score is not None and self.oof is not None
+
+
+class Finding(Record):
+    """Something observed that a later plan may answer or a reviewer may act on."""
+
+    id: str
+    """Unique in its run, e.g. `f3`."""
+    source: Literal["profile", "predictions", "comparison", "failure", "review", "lesson", "person"]
+    topic: str
+    """A short tag: residuals, skewed-target, imbalance, overfit, segment, time-drift, leak, reproducibility …"""
+    text: str
+    candidate: str | None = None
+    severity: Literal["info", "warning", "error"] = "info"
+    evidence: list[str] = Field(default_factory=list)
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+StopReason = Literal[
+    "first iteration: more to try",
+    "findings to answer",
+    "improved, time left",
+    "no improvement",
+    "iterations used up",
+    "time used up",
+    "nothing left to try",
+    "no candidate survived",
+    "paused by the person",
+]
+
+
+class Decision(Record):
+    """What the strategist decided, with a reason from a closed set."""
+
+    action: Literal["iterate", "ensemble", "stop"]
+    reason: StopReason
+    detail: str = ""
+    best: str | None = None
+    compared: list[dict[str, Any]] = Field(default_factory=list)
+    """Paired comparisons on out-of-fold predictions: {one, other, gain, low, high, better_share}."""
+
+
+class Check(Record):
+    """One review check."""
+
+    name: str
+    status: Literal["passed", "found", "reduced", "skipped"]
+    detail: str = ""
+
+
+class Verdict(Record):
+    """The reviewer's word."""
+
+    decision: Literal["accept", "revise plan", "revise program", "revise inference", "reject"]
+    reason: str
+    checks: list[Check] = Field(default_factory=list)
+    findings: list[Finding] = Field(default_factory=list)
+    test: Score | None = None
+    """Score on the sealed test set, when it was opened."""
+    opening: dict[str, Any] | None = None
+    """Receipt of the opening: when, candidate, code hash, data hash, how many earlier openings."""

@@ -1,0 +1,92 @@
+"""What a release is made of: its members, and every fact the manifest and the model card state."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from state.candidate import Check, Score
+from state.records import Record
+from state.task import Task
+
+
+class ReleaseMember(Record):
+    """One fitted program of a release. A release of a single candidate has one member of weight 1."""
+
+    candidate: str
+    """Id of the candidate; names its program file and its model folder in the release."""
+    weight: float = Field(gt=0, allow_inf_nan=False)
+    """Share in the weighted mean; weights need not add up to 1."""
+    program: str
+    """Reference of the program's text."""
+    effective: dict[str, Any] = Field(default_factory=dict)
+    """Parameters a fit without a clock replays."""
+    model: dict[str, str]
+    """File inside the saved model's folder (`a.npy`, `tree/b.skops`) → reference."""
+    own_saving: bool = False
+    """True when the program's own `save` wrote the model and its `load` reads it."""
+    unsafe: bool = False
+    """True when loading the model runs code from it (pickle)."""
+    expert: str = "builtin"
+    """Who wrote the program."""
+    title: str = ""
+
+
+class Baseline(Record):
+    """One rung of the baseline ladder, scored like the candidates."""
+
+    name: str
+    score: float
+
+
+class ReleaseFacts(Record):
+    """Everything the manifest and the model card say, gathered by the publisher."""
+
+    run_id: str
+    run_name: str
+    created: str
+    """ISO 8601 with offset. A publication that is repeated passes the same, so that the folder comes out the same."""
+    modelwright: str
+    """Version of modelwright."""
+    intent: str = ""
+    task: Task
+    read_spec: dict[str, Any]
+    """How the data file was read (tools/portable/reading.py)."""
+    members: list[ReleaseMember]
+    candidate: str = ""
+    """Id of the released candidate; for an ensemble not one of the members."""
+    title: str = ""
+    score: Score | None = None
+    """Out-of-fold score of the released candidate."""
+    test: Score | None = None
+    """Score on the sealed test set."""
+    opening: dict[str, Any] | None = None
+    """Receipt of the opening of the sealed test set."""
+    test_before_refit: bool = True
+    """True when `test` was measured on the model before it was fitted again on more rows."""
+    refit: Literal["all", "train"] = "all"
+    """Rows the released model was fitted on: all labelled rows, or those outside the test set."""
+    fitted_rows: int
+    """Number of rows the released model was fitted on."""
+    rows: int
+    """Labelled rows in all, sealed ones included."""
+    sealed_rows: int = 0
+    seed: int = 0
+    source: str
+    """Hash of the original data."""
+    sandbox: str = ""
+    """Tier the programs ran in."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Library → version in the environment of the build."""
+    baselines: list[Baseline] = Field(default_factory=list)
+    checks: list[Check] = Field(default_factory=list)
+    """The reviewer's checks."""
+    lessons: list[str] = Field(default_factory=list)
+    limits: list[str] = Field(default_factory=list)
+    """What a user of the model must know, in sentences."""
+
+    @property
+    def unsafe(self) -> bool:
+        """True when any member's model runs code when it is loaded."""
+        return any(member.unsafe for member in self.members)

@@ -1,0 +1,62 @@
+"""What every test may use: a home of its own, real tables, and one finished build shared by those that only look."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.support.command import Finished, modelwright
+from tests.support.tables import loans
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("LANGSMITH_TRACING", "false")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty MODELWRIGHT_HOME."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("MODELWRIGHT_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def loans_csv(tmp_path: Path) -> Path:
+    """A small mixed table with missing values and an identifier."""
+    path = tmp_path / "loans.csv"
+    loans().to_csv(path, index=False)
+    return path
+
+
+class Built:
+    """A finished build: its home, its data, and what the command printed."""
+
+    def __init__(self, home: Path, data: Path, finished: Finished) -> None:
+        self.home = home
+        self.data = data
+        self.finished = finished
+        self.summary = finished.json()
+
+    @property
+    def release(self) -> Path:
+        return Path(self.summary["folder"])
+
+    def frame(self) -> pd.DataFrame:
+        return pd.read_csv(self.data)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    """One real build over the command line, shared by all tests of one worker that only look at it."""
+    folder = tmp_path_factory.mktemp("built")
+    data = folder / "loans.csv"
+    loans().to_csv(data, index=False)
+    arguments = ["build", data, "--target", "default", "--intent", "Predict which loans default.", "--name", "shared"]
+    finished = modelwright(*arguments, "--time-limit", "300", "--iterations", "2", "--json", home=folder / "home")
+    assert finished.code == 0, finished.err
+    yield Built(folder / "home", data, finished)

@@ -1,0 +1,321 @@
+"""The checkpointer: a run goes on after kill -9, a wrong clock harms nobody, crafted and damaged rows are caught."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict
+
+import ormsgpack
+import pytest
+from langgraph.checkpoint.base import id as checkpoint_ids
+from langgraph.graph import END, START, StateGraph
+
+from state.errors import StoreError, VersionMismatch
+from tools.checkpoints import RunSaver, graph_shape, graph_version, open_saver, seed_id_clock
+from tools.runlog import RunLog
+
+ROOT = Path(__file__).parents[2]
+CONFIG: Any = {"configurable": {"thread_id": "11111111-1111-4111-8111-111111111111"}}
+
+
+class Count(TypedDict, total=False):
+    n: int
+    trail: Annotated[list[str], operator.add]
+
+
+def _counter(steps: int = 3) -> StateGraph[Any, Any, Any, Any]:
+    graph = StateGraph(Count)
+    for step in range(steps):
+        graph.add_node(f"s{step}", lambda state: {"n": state.get("n", 0) + 1, "trail": ["x"]})
+        graph.add_edge(f"s{step - 1}" if step else START, f"s{step}")
+    graph.add_edge(f"s{steps - 1}", END)
+    return graph
+
+
+async def _run(path: Path, graph_input: dict[str, Any] | None, steps: int = 3, stop: list[str] | None = None) -> Any:
+    async with open_saver(path) as saver:
+        graph = _counter(steps).compile(checkpointer=saver, interrupt_before=stop)
+        await graph.ainvoke(graph_input, CONFIG, durability="sync")
+        return (await graph.aget_state(CONFIG)).values
+
+
+# ---- files ---------------------------------------------------------------------------------------------------
+
+
+def test_a_run_shares_its_file_with_the_log(tmp_path: Path) -> None:
+    """Checkpoints and events lie in one private file, whichever came first, and both survive a new process's eyes."""
+    path = tmp_path / "runs" / "one" / "run.db"
+    assert asyncio.run(_run(path, {"n": 0}))["n"] == 3
+    log = RunLog(path)
+    log.add_event("note", "analyst", "hello")
+    assert asyncio.run(_run(path, {"n": 10}))["n"] == 13
+    assert [row["text"] for row in log.events()] == ["hello"]
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+
+
+def test_the_connection_is_durable_and_patient(tmp_path: Path) -> None:
+    """Every checkpoint is synchronised in full, and another writer is waited for a minute."""
+
+    async def pragmas() -> list[Any]:
+        async with open_saver(tmp_path / "run.db") as saver:
+            found = []
+            for name in ("journal_mode", "synchronous", "busy_timeout"):
+                async with saver.conn.execute(f"PRAGMA {name}") as cursor:
+                    found += await cursor.fetchone() or []
+            return found
+
+    assert asyncio.run(pragmas()) == ["wal", 2, 60000]
+
+
+def test_a_newer_or_foreign_file_is_refused(tmp_path: Path) -> None:
+    """A file of a later format, an emptied one and somebody else's are named before anything is written."""
+    path = tmp_path / "run.db"
+    asyncio.run(_run(path, {"n": 0}))
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version=9")
+    connection.commit()
+    connection.close()
+    with pytest.raises(VersionMismatch, match="format 9"):
+        asyncio.run(_run(path, None))
+    path.write_bytes(b"")
+    with pytest.raises(StoreError, match=r"run\.db' is not a run database"):
+        asyncio.run(_run(path, None))
+
+
+def test_events_may_be_written_from_the_loop_while_checkpoints_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Branches that checkpoint and a log written in between from the same thread never wait for each other forever."""
+    monkeypatch.setattr("tools.database.BUSY_SECONDS", 2.0)
+    log = RunLog(tmp_path / "run.db")
+    place: Any = {"configurable": {**CONFIG["configurable"], "checkpoint_ns": "", "checkpoint_id": "c"}}
+
+    async def scene() -> None:
+        async with open_saver(tmp_path / "run.db") as saver:
+
+            async def branch(number: int) -> None:
+                for step in range(8):
+                    await saver.aput_writes(place, [("a", step), ("b", step)], f"task-{number}-{step}")
+
+            async def talk() -> None:
+                for _ in range(60):
+                    await asyncio.sleep(0.0005)
+                    log.add_event("note", "", "")
+
+            await asyncio.gather(*(branch(number) for number in range(8)), talk(), talk())
+
+    asyncio.run(scene())
+    assert len(log.events()) == 120
+    assert log.database.read("SELECT count(*) AS rows FROM writes") == [{"rows": 128}]
+
+
+# ---- safety --------------------------------------------------------------------------------------------------
+
+
+def _craft(path: Path, marker: Path) -> None:
+    """Replace every stored checkpoint by one whose revival would call a function."""
+    call = ormsgpack.packb(("subprocess", "getoutput", f"touch {marker}"))
+    payload = ormsgpack.packb({"v": 4, "id": "x", "channel_values": {"n": ormsgpack.Ext(0, call)}})
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE checkpoints SET type = 'msgpack', checkpoint = ?", [payload])
+    connection.commit()
+    connection.close()
+
+
+def test_a_crafted_row_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a database somebody sent executes nothing, whatever the environment says."""
+    monkeypatch.delenv("LANGGRAPH_STRICT_MSGPACK", raising=False)
+    path, marker = tmp_path / "run.db", tmp_path / "executed"
+    asyncio.run(_run(path, {"n": 0}))
+    _craft(path, marker)
+
+    async def read(saver: RunSaver) -> Any:
+        return await saver.aget_tuple({"configurable": {**CONFIG["configurable"], "checkpoint_ns": ""}})
+
+    async def ours() -> Any:
+        async with open_saver(path) as saver:
+            return await read(saver.with_allowlist([("subprocess", "getoutput")]))
+
+    found = asyncio.run(ours())
+    assert not marker.exists()
+    assert found.checkpoint["id"] == "x"
+
+
+def test_plain_state_passes_the_strict_serializer_silently(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What we keep in state needs no exception from strictness: nothing is blocked, nothing warned about."""
+    plain = {"n": 1, "trail": ["a", "ü"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert asyncio.run(_run(tmp_path / "run.db", plain))["trail"] == ["a", "ü", "x", "x", "x"]
+    assert not caplog.records
+
+
+def test_a_cut_checkpoint_is_named(tmp_path: Path) -> None:
+    """A damaged row is named with its file, and the message says what to do."""
+    path = tmp_path / "run.db"
+    asyncio.run(_run(path, {"n": 0}))
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE checkpoints SET checkpoint = substr(checkpoint, 1, 40)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match=r"checkpoint in '.*run\.db' is damaged(.|\n)*backup"):
+        asyncio.run(_run(path, None))
+
+
+# ---- kill -9 -------------------------------------------------------------------------------------------------
+
+DRIVER = """
+import asyncio, sys
+from pathlib import Path
+from tests.tools.test_checkpoints import _run
+print(asyncio.run(_run(Path(sys.argv[1]), {"n": 0} if sys.argv[2] == "start" else None, 5))["n"])
+"""
+
+
+def test_kill_after_a_checkpoint_loses_nothing(tmp_path: Path) -> None:
+    """Killed right after the third checkpoint, the run goes on from there in another process and ends as it should."""
+
+    def drive(word: str, crash: str = "") -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "MODELWRIGHT_CRASH": crash}
+        command = [sys.executable, "-c", DRIVER, str(tmp_path / "run.db"), word]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    killed = drive("start", "after-checkpoint:3")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = drive("resume")
+    assert resumed.stdout == "5\n", resumed.stderr
+
+
+# ---- clocks --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jump", [-86_400, -120, 0, 86_400])
+def test_a_clock_that_jumps_between_sessions_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: int
+) -> None:
+    """A run resumed by a process whose clock is a day off continues, and its newest state is the newest."""
+    path = tmp_path / "run.db"
+    asyncio.run(_run(path, {"n": 0}, stop=["s1", "s2"]))
+    real = time.time_ns
+    for _ in range(2):
+        monkeypatch.setattr(checkpoint_ids, "_last_v6_timestamp", None)  # as in a new process
+        monkeypatch.setattr(checkpoint_ids.time, "time_ns", lambda: real() + jump * 10**9)
+        values = asyncio.run(_run(path, None, stop=["s2"]))
+    assert values == {"n": 3, "trail": ["x", "x", "x"]}
+
+
+def test_a_server_that_opened_the_file_earlier_follows_the_newest_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that has been open for long sees a checkpoint written with a faster clock and writes past it."""
+    path = tmp_path / "run.db"
+    real = time.time_ns
+
+    async def scene() -> Any:
+        async with open_saver(path) as server:
+            monkeypatch.setattr(checkpoint_ids.time, "time_ns", lambda: real() + 3600 * 10**9)
+            await _run(path, {"n": 0}, stop=["s1"])  # the command line, an hour ahead
+            monkeypatch.setattr(checkpoint_ids, "_last_v6_timestamp", None)
+            monkeypatch.setattr(checkpoint_ids.time, "time_ns", real)
+            graph = _counter().compile(checkpointer=server)
+            await graph.ainvoke(None, CONFIG, durability="sync")
+            return (await graph.aget_state(CONFIG)).values
+
+    assert asyncio.run(scene())["n"] == 3
+
+
+def test_the_id_clock_only_moves_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next id is greater than a seeded one from the future; an old or strange id changes nothing."""
+    monkeypatch.setattr(checkpoint_ids, "_last_v6_timestamp", None)
+    old = str(checkpoint_ids.uuid6())
+    monkeypatch.setattr(checkpoint_ids, "_last_v6_timestamp", None)
+    with monkeypatch.context() as ahead:
+        now = time.time_ns()
+        ahead.setattr(checkpoint_ids.time, "time_ns", lambda: now + 10**15)
+        future = str(checkpoint_ids.uuid6())
+    monkeypatch.setattr(checkpoint_ids, "_last_v6_timestamp", None)
+    seed_id_clock(future)
+    for word in (old, "not an id", "11111111-1111-4111-8111-111111111111"):
+        seed_id_clock(word)
+    assert str(checkpoint_ids.uuid6()) > future > old
+
+
+# ---- the shape of a graph --------------------------------------------------------------------------------------
+
+
+class Inner(TypedDict, total=False):
+    n: int
+
+
+class Renamed(TypedDict, total=False):
+    m: int
+
+
+class Retyped(TypedDict, total=False):
+    n: str
+
+
+def _nested(
+    outer: str = "work", inner: str = "train", schema: type = Inner, extra: bool = False, other: str = "end"
+) -> Any:
+    part = StateGraph(schema)
+    part.add_node(inner, lambda state: {})
+    part.add_edge(START, inner)
+    whole = StateGraph(Inner)
+    whole.add_node(outer, part.compile())
+    whole.add_node("end", lambda state: {})
+    whole.add_node("other", lambda state: {})
+    if extra:
+        whole.add_node("new", lambda state: {})
+        whole.add_edge("new", END)
+
+    def route(state: Inner) -> Literal["end", "other"]:
+        return "end"
+
+    whole.add_edge(START, outer)
+    whole.add_conditional_edges(outer, route)
+    whole.add_edge("end", END if other == "end" else "other")
+    whole.add_edge("other", END)
+    return whole.compile()
+
+
+def test_the_fingerprint_is_the_same_in_every_process() -> None:
+    """The same graph has the same version here, again, and in another process with other hashes."""
+    script = "from tests.tools.test_checkpoints import _nested; from tools.checkpoints import graph_version\n"
+    script += "print(graph_version(_nested()))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert graph_version(_nested()) == graph_version(_nested()) == done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"outer": "job"}, {"inner": "fit"}, {"schema": Renamed}, {"schema": Retyped}, {"extra": True}, {"other": "x"}],
+    ids=["node renamed", "inner node renamed", "channel renamed", "channel retyped", "node added", "edge changed"],
+)
+def test_the_fingerprint_changes_with_the_graph(change: dict[str, Any]) -> None:
+    """A renamed node (also inside a subgraph), another channel, another type, a new node or edge is seen."""
+    assert graph_version(_nested(**change)) != graph_version(_nested())
+    assert graph_shape(_nested(**change)) != graph_shape(_nested())
+
+
+def test_the_fingerprint_does_not_depend_on_code_or_checkpointer(tmp_path: Path) -> None:
+    """A node may do its work differently, and the graph may have a checkpointer or none: the run can go on."""
+
+    async def with_saver() -> str:
+        async with open_saver(tmp_path / "run.db") as saver:
+            return graph_version(_counter().compile(checkpointer=saver))
+
+    assert asyncio.run(with_saver()) == graph_version(_counter().compile())

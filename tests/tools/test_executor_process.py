@@ -1,0 +1,278 @@
+"""The process executor: the conformance suite, and what only an executor with processes of its own can show."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from state.errors import ModelwrightError
+from tests.conformance.executor import ExecutorConformance, is_running, run, wait_until_gone
+from tests.support.programs import LOGISTIC, learning_job, limits, script_job
+from tools.artifacts import FolderArtifacts
+from tools.executors.process import ProcessExecutor
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> FolderArtifacts:
+    return FolderArtifacts(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def executor(artifacts: FolderArtifacts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessExecutor]:
+    os.environ["CANARY_API_KEY"] = "canary-5"
+    made = ProcessExecutor(artifacts, tmp_path_factory.mktemp("jobs"), slots=2)
+    yield made
+    made.close()
+    del os.environ["CANARY_API_KEY"]
+
+
+class TestConformance(ExecutorConformance):
+    """The suite every executor passes."""
+
+
+def test_every_program_is_forked_from_the_warm_parent(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
+    """Two jobs run in different processes that descend from one parent, which has the libraries and no threads."""
+    text = "import os, sys\nprint(os.getpid(), 'sklearn.linear_model' in sys.modules, 'pandas' in sys.modules)\n"
+    text += "pid = os.getppid()\nprint(open(f'/proc/{pid}/stat').read().rpartition(')')[2].split()[1])\n"
+    said = [artifacts.get_text(run(executor, script_job(artifacts, text)).log or "").split() for _ in range(2)]
+    assert said[0][0] != said[1][0]
+    assert said[0][1:] == said[1][1:] == ["True", "True", str(executor.worker.facts["pid"])]
+    assert executor.worker.facts["threads"] == 1
+
+
+def test_a_finished_job_leaves_no_files(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
+    """Of a job that ended well only a small note stays until the executor closes, and of a failed one its log."""
+    root = executor._folders.root
+    run(executor, learning_job(artifacts, LOGISTIC), "tidy")
+    assert {path.name for path in (root / "tidy").rglob("*") if path.is_file()} <= {
+        "collected.json", "receipt.json", "job.json", "log.txt",
+    }  # fmt: skip
+    run(executor, script_job(artifacts, "print('why'); 1/0"), "untidy")
+    assert [path.name for path in (root / "untidy").rglob("*") if path.is_file()] == ["log.txt"]
+
+
+def test_daemons_end_with_their_job(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
+    """A grandchild that left the session and lost its parent is killed when the job ends, well or at its limit."""
+    text = (
+        "import os, sys, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        open('daemon', 'w').write(str(os.getpid()))\n"
+        "        time.sleep(60)\n"
+        "    os._exit(0)\n"
+        "while not os.path.exists('daemon') or not open('daemon').read():\n"
+        "    time.sleep(0.01)\n"
+        "print(open('daemon').read(), flush=True)\n"
+        "time.sleep(float(sys.argv[1]))\n"
+    )
+    for stay, status in (("0", "done"), ("60", "timeout")):
+        receipt = run(executor, script_job(artifacts, text, stay, limits=limits(seconds=3.0)))
+        assert receipt.status == status
+        assert not is_running(int(artifacts.get_text(receipt.log or "").split()[0]))
+
+
+def test_a_job_out_of_time_says_where_it_was(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
+    """The receipt of a job ended at its limit names the line that was running, and nothing of our machinery."""
+    job = script_job(artifacts, "import time\ntime.sleep(60)\n", limits=limits(seconds=0.5))
+    receipt = run(executor, job)
+    assert receipt.status == "timeout"
+    assert 'File "run/main.py", line 2' in receipt.error
+    assert "tools/executors" not in receipt.error
+
+
+def test_a_crash_of_the_interpreter_is_told(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
+    """A segmentation fault gives the signal's name and the program's line."""
+    receipt = run(executor, script_job(artifacts, "import ctypes\nctypes.string_at(0)\n"))
+    assert receipt.status == "signal"
+    assert "SIGSEGV" in receipt.error
+    assert 'File "run/main.py", line 2' in receipt.error
+    assert "tools/executors" not in receipt.error
+
+
+def test_a_job_may_use_the_threads_it_was_given(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
+    """A job with n_jobs=2 has two BLAS and OpenMP threads after the fork, and they work; the next one has one again."""
+    program = """
+import numpy as np, threadpoolctl
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+def fit(X, y, *, task, seed, time_limit, n_jobs):
+    print(n_jobs, *{pool["num_threads"] for pool in threadpoolctl.threadpool_info()})
+    np.ones((500, 500)) @ np.ones((500, 500))
+    return HistGradientBoostingClassifier(max_iter=5).fit(X[["height", "width"]], y)
+
+def predict(model, X):
+    return model.predict_proba(X[["height", "width"]])
+"""
+    for threads in (2, 1):
+        receipt = run(executor, learning_job(artifacts, program, n_jobs=threads))
+        assert receipt.ok, receipt.error
+        assert artifacts.get_text(receipt.log or "").split() == [str(threads)] * 2
+
+
+def test_shared_memory_is_cleaned_up_by_its_tracker(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
+    """A program that forgets its shared memory leaves none: its resource tracker gets a moment to remove it."""
+    text = "from multiprocessing.shared_memory import SharedMemory\n"
+    text += "open('name', 'w').write(SharedMemory(create=True, size=1000).name)\n"
+    receipt = run(executor, script_job(artifacts, text))
+    assert receipt.ok
+    assert not (Path("/dev/shm") / artifacts.get_text(receipt.outputs["name"])).exists()
+
+
+def test_a_death_by_a_foreign_signal_is_repeated(
+    executor: ProcessExecutor, artifacts: FolderArtifacts, tmp_path: Path
+) -> None:
+    """A job that is killed from outside runs again; one that always dies so ends with the signal's name."""
+    text = "import os, sys\nopen(sys.argv[1], 'a').write('x')\n"
+    text += "if len(open(sys.argv[1]).read()) < int(sys.argv[2]): os.kill(os.getpid(), 9)\n"
+    once = run(executor, script_job(artifacts, text, str(tmp_path / "a"), "2"))
+    assert once.ok
+    assert (tmp_path / "a").read_text() == "xx"
+    always = run(executor, script_job(artifacts, text, str(tmp_path / "b"), "99"))
+    assert always.status == "signal"
+    assert "SIGKILL" in always.error
+    assert (tmp_path / "b").read_text() == "xxxx"
+
+
+def test_the_death_of_the_warm_parent_is_survived(
+    executor: ProcessExecutor, artifacts: FolderArtifacts, tmp_path: Path
+) -> None:
+    """When the warm parent is killed under a running job, its processes end, and the job runs again under a new one."""
+    mark = tmp_path / "pids"
+    text = "import os, sys, time\nopen(sys.argv[1], 'a').write(f'{os.getpid()}\\n')\n"
+    text += "if len(open(sys.argv[1]).readlines()) == 1: time.sleep(60)\n"
+    run(executor, script_job(artifacts, "print(1)"))
+    before = executor.worker.facts["pid"]
+
+    async def kill_it() -> str:
+        task = asyncio.create_task(executor.submit(script_job(artifacts, text, str(mark)), "orphaned"))
+        while not (mark.exists() and mark.read_text().endswith("\n")):
+            await asyncio.sleep(0.02)
+        os.kill(before, signal.SIGKILL)
+        return (await task).status
+
+    assert asyncio.run(kill_it()) == "done"
+    assert executor.worker.facts["pid"] != before
+    wait_until_gone(int(mark.read_text().splitlines()[0]))
+
+
+ORCHESTRATOR = """
+import asyncio, sys
+from pathlib import Path
+from state.jobs import Job
+from tools.artifacts import FolderArtifacts
+from tools.executors.process import ProcessExecutor
+
+async def main(store, jobs, *described):
+    executor = ProcessExecutor(FolderArtifacts(Path(store)), Path(jobs), slots=2)
+    for text in described:
+        key, _, job = text.partition(" ")
+        print((await executor.submit(Job.model_validate_json(job), key)).model_dump_json(), flush=True)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def orchestrate(store: Path, jobs: Path, *described: str, **environment: str) -> subprocess.Popen[str]:
+    """A real orchestrating process that submits jobs one after another and prints their receipts."""
+    return subprocess.Popen(
+        [sys.executable, "-c", ORCHESTRATOR, str(store), str(jobs), *described],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_kill_9_while_the_warm_parent_still_imports_leaves_no_process(tmp_path: Path) -> None:
+    """A warm parent that is not ready yet notices all the same that nobody wants it any more."""
+    store = FolderArtifacts(tmp_path / "store")
+    job = script_job(store, "print(1)")
+    process = orchestrate(tmp_path / "store", tmp_path / "jobs", f"k {job.model_dump_json()}")
+    while not (family := psutil.Process(process.pid).children(recursive=True)):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(family, timeout=2.0)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+NONCE = "import os\nopen('nonce', 'w').write(os.urandom(8).hex())\n"
+
+
+def test_kill_9_of_the_orchestrator_leaves_no_process_and_loses_no_result(tmp_path: Path) -> None:
+    """All processes of a killed orchestrator end within two seconds; what had been handed out is not run again."""
+    store = FolderArtifacts(tmp_path / "store")
+    nonce = script_job(store, NONCE)
+    daemon = "import os, sys, time\nif os.fork() == 0:\n    os.setsid()\n    os.fork()\n"
+    hang = script_job(store, daemon + "open(sys.argv[1], 'w').close()\ntime.sleep(60)\n", str(tmp_path / "mark"))
+    process = orchestrate(
+        tmp_path / "store", tmp_path / "jobs", f"nonce {nonce.model_dump_json()}", f"hang {hang.model_dump_json()}"
+    )
+    assert process.stdout is not None
+    first = json.loads(process.stdout.readline())
+    while not (tmp_path / "mark").exists():
+        time.sleep(0.02)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) >= 4
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(family, timeout=2.0)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+    executor = ProcessExecutor(store, tmp_path / "jobs", slots=1)
+    try:
+        again = run(executor, nonce, "nonce")
+        assert again.outputs == first["outputs"]
+    finally:
+        executor.close()
+    assert list((tmp_path / "jobs").glob("nonce/*")) == []
+
+
+def test_a_child_that_ended_before_its_orchestrator_was_killed_is_adopted(tmp_path: Path) -> None:
+    """Killed while it took the outputs, the orchestrator leaves a durable receipt; the next one takes them instead."""
+    store = FolderArtifacts(tmp_path / "store")
+    job = script_job(store, NONCE)
+    process = orchestrate(
+        tmp_path / "store", tmp_path / "jobs", f"key {job.model_dump_json()}", MODELWRIGHT_CRASH="mid-rename:1"
+    )
+    assert process.communicate()[0] == ""
+    assert process.returncode == -signal.SIGKILL
+    (written,) = (tmp_path / "jobs" / "key").glob("*/out/nonce")
+    nonce = written.read_text()
+    executor = ProcessExecutor(store, tmp_path / "jobs", slots=1)
+    try:
+        receipt = run(executor, job, "key")
+        assert receipt.ok
+        assert store.get_text(receipt.outputs["nonce"]) == nonce
+    finally:
+        executor.close()
+
+
+def test_closing_ends_running_and_waiting_jobs(artifacts: FolderArtifacts, tmp_path: Path) -> None:
+    """Whoever waits for a job when the executor closes hears so; later submissions are refused; closing twice is fine."""
+    executor = ProcessExecutor(artifacts, tmp_path / "jobs", slots=1)
+    job = script_job(artifacts, "import time\ntime.sleep(60)\n")
+
+    async def close_under_them() -> list[object]:
+        tasks = [asyncio.create_task(executor.submit(job, f"k{n}")) for n in range(3)]
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(executor.close)
+        return list(await asyncio.gather(*tasks, return_exceptions=True))
+
+    results = asyncio.run(close_under_them())
+    assert all(isinstance(result, ModelwrightError | asyncio.CancelledError) for result in results)
+    executor.close()
+    with pytest.raises(ModelwrightError, match="closed"):
+        run(executor, job)

@@ -1,0 +1,83 @@
+"""The baseline ladder: constant, seasonal naive, linear, boosted; every step scored by the framework on the same folds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from state.candidate import Candidate
+from state.task import Prepared, Task
+from tools.naive import constant_predictions, seasonal_naive
+from tools.scoring import score
+from tools.selection import OutOfFold
+from tools.training import fold_rows
+from tools.workbench import Workbench
+
+
+def constant_oof(desk: Workbench, task: Task, prepared: Prepared) -> OutOfFold:
+    """Out-of-fold predictions of the best constant: class shares, or the mean or median of the training rows."""
+    labels = desk.labels(prepared)
+    rows, values = [], []
+    for fold, reference in enumerate(prepared.train_files):
+        valid = fold_rows(desk, prepared, fold)
+        train = desk.artifacts.get_frame(reference)["row"].to_numpy().astype(int)
+        rows.append(valid)
+        values.append(constant_predictions(task, labels[train], len(valid)))
+    return _pooled(rows, values)
+
+
+def seasonal_oof(desk: Workbench, task: Task, prepared: Prepared) -> OutOfFold | None:
+    """Out-of-fold predictions of the seasonal naive forecast; None where rows have no order in time."""
+    if not task.forecast or not task.time_column:
+        return None
+    labels, features = desk.labels(prepared), desk.features(prepared)
+    if task.time_column not in features:
+        return None
+    times = features[task.time_column]
+    keys = [name for name in task.group_columns if name in features]
+    groups = features[keys].astype(str).agg(" · ".join, axis=1) if keys else None
+    rows, values = [], []
+    for fold, reference in enumerate(prepared.train_files):
+        valid = fold_rows(desk, prepared, fold)
+        train = desk.artifacts.get_frame(reference)["row"].to_numpy().astype(int)
+        predicted = seasonal_naive(
+            times.iloc[train],
+            labels[train],
+            None if groups is None else groups.iloc[train],
+            times.iloc[valid],
+            None if groups is None else groups.iloc[valid],
+        )
+        if predicted is None:
+            return None
+        rows.append(valid)
+        values.append(predicted)
+    return _pooled(rows, values)
+
+
+def baseline_ladder(
+    desk: Workbench, task: Task, prepared: Prepared, candidates: dict[str, Candidate]
+) -> list[dict[str, Any]]:
+    """Steps as {name, value, note}; linear and boosted are the plain candidates of the first iteration."""
+    labels = desk.labels(prepared)
+
+    def value(part: OutOfFold) -> float:
+        return score(task.metric, labels[part.rows], part.values, task.classes, task.positive)
+
+    ladder: list[dict[str, Any]] = [
+        {"name": "constant", "value": value(constant_oof(desk, task, prepared)), "note": "the best constant prediction"}
+    ]
+    seasonal = seasonal_oof(desk, task, prepared)
+    if seasonal is not None:
+        ladder.append({"name": "seasonal naive", "value": value(seasonal), "note": "the value one season earlier"})
+    for name in ("linear", "boosting"):
+        first = next((one for one in candidates.values() if one.plan.recipe == name and one.usable), None)
+        if first is not None and first.score is not None:
+            ladder.append({"name": name, "value": first.score.value, "note": first.plan.title})
+    return ladder
+
+
+def _pooled(rows: list[np.ndarray], values: list[np.ndarray]) -> OutOfFold:
+    all_rows, all_values = np.concatenate(rows), np.concatenate(values)
+    order = np.argsort(all_rows, kind="stable")
+    return OutOfFold(all_rows[order], all_values[order])

@@ -1,0 +1,33 @@
+"""Where jobs run: the Executor protocol and `open_executor`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from state.jobs import Job, Receipt
+
+
+class Executor(Protocol):
+    """Runs jobs. Every implementation passes tests/conformance/test_executor.py."""
+
+    slots: int
+    """Jobs that may run at the same time; further ones wait, first come first served."""
+
+    async def submit(self, job: Job, key: str) -> Receipt:
+        """Run a job in isolation and return its receipt; a program's failure is a receipt, never an exception.
+
+        Writes the job folder and, before returning, a durable receipt in it; outputs are in the artifact store.
+        Cancelling the awaiting task kills the job's whole process group.
+        """
+        ...
+
+    def warm(self) -> None:
+        """Start what makes the first job quick, without waiting for it."""
+        ...
+
+    def close(self) -> None:
+        """Kill running jobs and free everything. Safe to call twice."""
+        ...
+
+
+__all__ = ["Executor"]

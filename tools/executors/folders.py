@@ -1,0 +1,211 @@
+"""Job folders: where a job's files lie while it runs, who owns them, and what a dead owner left behind.
+
+    jobs/<key>/<owner>-<number>/   job.json  in/…  out/…  tmp/…  log.txt  receipt.json  collected.json
+    jobs/<owner>.lock              held by the executor that owns those folders, freed by the kernel when it dies
+
+`receipt.json` is written by the keeper when the child has ended, `collected.json` by the executor when all outputs are
+in the artifact store. A collected receipt stays for a while after it was handed out: the process may be killed before
+the journal has noted it, and then the next one finds it here. Closing removes it, for then everybody has been answered.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from state.jobs import Receipt
+from tools.executors.capture import write_durably
+from tools.executors.keeper import RECEIPT_VERSION
+
+_ADOPTABLE = ("done", "error")
+"""Outcomes that the job itself decided; time, memory and signals belong to the circumstances."""
+_ATTEMPT = re.compile(r"[0-9a-f]{12}-[0-9]+")
+_KEEP_HANDED_OUT_SECONDS = 120.0
+_KEEP_LEFT_BEHIND_SECONDS = 7 * 86400.0
+
+
+class JobFolders:
+    """The folders of one executor. Thread-safe, since each attempt is used by one thread only."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.owner = uuid.uuid4().hex[:12]
+        self._lock = os.open(root / f"{self.owner}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._number = 0
+        self._handed_out: list[tuple[float, Path]] = []
+
+    def create(self, key: str) -> Path:
+        """A new private attempt folder with `in/` and `out/`."""
+        while True:
+            self._number += 1
+            folder = self.root / key / f"{self.owner}-{self._number}"
+            folder.parent.mkdir(mode=0o700, exist_ok=True)
+            try:
+                folder.mkdir(mode=0o700)
+            except FileNotFoundError:  # a sweep has just removed the empty parent
+                continue
+            except FileExistsError:  # another thread took the number
+                continue
+            (folder / "in").mkdir(mode=0o700)
+            (folder / "out").mkdir(mode=0o700)
+            return folder
+
+    def left_behind(self, key: str) -> Iterator[Path]:
+        """Attempts at this key by dead owners that have a usable receipt, made ours one by one by renaming.
+
+        Attempts of dead owners without one are removed.
+        """
+        for folder in filter(_is_attempt, _subfolders(self.root / key)):
+            if self._is_owner_alive(folder.name.partition("-")[0]):
+                continue
+            if not (folder / "collected.json").exists() and not is_usable(read_json(folder / "receipt.json"), key):
+                self._drop(folder)
+                continue
+            self._number += 1
+            ours = folder.with_name(f"{self.owner}-{self._number}")
+            try:
+                folder.rename(ours)
+            except OSError:  # another executor was quicker
+                continue
+            yield ours
+
+    def _drop(self, folder: Path) -> None:
+        """Remove a dead owner's attempt, but leave a log that was kept for a person."""
+        if [entry.name for entry in folder.iterdir()] != ["log.txt"]:
+            remove(folder)
+
+    def hand_out(self, folder: Path, receipt: Receipt) -> None:
+        """Note durably that everything of an attempt is in the artifact store, and drop all but that note."""
+        write_durably(folder / "collected.json", json.dumps(receipt.plain(), ensure_ascii=False).encode())
+        for name in ("in", "out", "tmp"):
+            wipe(folder / name)
+        now = time.monotonic()
+        self._handed_out.append((now, folder))
+        while self._handed_out and now - self._handed_out[0][0] > _KEEP_HANDED_OUT_SECONDS:
+            remove(self._handed_out.pop(0)[1])
+
+    def keep_log(self, folder: Path) -> None:
+        """Drop everything of a failed attempt but its log."""
+        for entry in list(folder.iterdir()):
+            if entry.name != "log.txt":
+                wipe(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        if not any(folder.iterdir()):
+            remove(folder)
+
+    def sweep(self) -> None:
+        """Remove what dead owners left: unfinished attempts at once, receipts and logs after a week."""
+        for parent in _subfolders(self.root):
+            for folder in filter(_is_attempt, _subfolders(parent)):
+                if not self._is_owner_alive(folder.name.partition("-")[0]) and self._is_spent(folder):
+                    remove(folder)
+        for lock in self.root.glob("*.lock"):
+            if not self._is_owner_alive(lock.stem) and not any(self.root.glob(f"*/{lock.stem}-*")):
+                lock.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Remove the notes of everything that was handed out and give up ownership."""
+        while self._handed_out:
+            remove(self._handed_out.pop()[1])
+        (self.root / f"{self.owner}.lock").unlink(missing_ok=True)
+        os.close(self._lock)
+
+    def _is_spent(self, folder: Path) -> bool:
+        keeps = any((folder / name).exists() for name in ("receipt.json", "collected.json", "log.txt"))
+        try:
+            age = time.time() - folder.stat().st_mtime
+        except OSError:
+            return False
+        return not keeps or age > _KEEP_LEFT_BEHIND_SECONDS
+
+    def _is_owner_alive(self, owner: str) -> bool:
+        if owner == self.owner:
+            return True
+        try:
+            lock = os.open(self.root / f"{owner}.lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+
+def is_usable(receipt: dict[str, Any] | None, key: str) -> bool:
+    """True for a receipt of this key whose outputs are certain to be whole.
+
+    Outputs are not forced to disk before the receipt is; so it is believed only until the machine starts anew.
+    """
+    return (
+        receipt is not None
+        and receipt.get("version") == RECEIPT_VERSION
+        and receipt.get("key") == key
+        and receipt.get("status") in _ADOPTABLE
+        and bool(receipt.get("boot"))
+        and receipt.get("boot") == boot_id()
+    )
+
+
+def boot_id() -> str:
+    """A name for the time since the machine was started; empty where the system has none (nothing is adopted then)."""
+    if not sys.platform.startswith("linux"):
+        return ""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object written by a keeper or by us; None when it is not there or not whole."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def remove(folder: Path) -> None:
+    """Remove an attempt, and the folder of its key when it was the last."""
+    wipe(folder)
+    try:
+        folder.parent.rmdir()
+    except OSError:  # other attempts are still there
+        return
+
+
+def wipe(folder: Path) -> None:
+    """Remove a folder and all in it, also what a program has made unreadable; links are not followed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_dir() and not folder.is_symlink():
+        folder.chmod(0o700)
+        for parent, names, _ in os.walk(folder):
+            for name in names:
+                path = os.path.join(parent, name)
+                if not os.path.islink(path):
+                    os.chmod(path, 0o700)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_attempt(folder: Path) -> bool:
+    return _ATTEMPT.fullmatch(folder.name) is not None
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    except OSError:
+        return []

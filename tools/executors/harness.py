@@ -1,0 +1,305 @@
+"""The child side of a job: loads a program, calls its fit and predict, writes what comes back into `out/`.
+
+Stands alone (standard library, numpy and pandas): it runs in a forked child that has already been confined, and no
+module of ours but those of this folder and of `portable` is there. What each kind of job reads and writes:
+
+    fold     program.py features.arrow train.arrow valid.arrow → predictions.npy
+    fit      program.py features.arrow train.arrow [probe.arrow] → model/… [probe.npy]
+    predict  program.py features.arrow model/… → predictions.npy
+    explain  as fold → predictions.npy, permuted.npz with arrays p0, p1, … in the order of params["columns"]
+    script   any files → whatever the script writes into out/
+
+Every kind but script writes result.json. A failure writes traceback.txt. No score is computed here, and a prediction is
+judged by nobody here: it only has to be an array of numbers.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import importlib.util
+import json
+import math
+import os
+import random
+import runpy
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+DONE, ERROR, MEMORY, BAD_OUTPUT, DISK = 0, 1, 3, 4, 5
+"""Exit codes of a child."""
+PORTABLE = "modelwright_portable"
+"""Name the warm parent gives to the folder `tools/portable`."""
+_LINES = 60
+_OWN_LINES = 24
+_DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+class BadOutputError(Exception):
+    """A program returned something that is no prediction."""
+
+
+def run(request: Mapping[str, Any]) -> int:
+    """Do one job in the working folder `out/`. Returns the exit code; never raises.
+
+    `request` is {folder, kind, params, time_limit, n_jobs}. Writes `out/`, and `traceback.txt` there on failure.
+    """
+    folder = Path(request["folder"])
+    try:
+        _KINDS[request["kind"]](folder / "in", folder / "out", request)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException as error:  # noqa: BLE001 - the single boundary: whatever a program raises becomes a record
+        if isinstance(error, SystemExit) and request["kind"] == "script" and error.code in (None, 0):
+            return DONE
+        _write_traceback(folder, error)
+        return _exit_code(error)
+    return DONE
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, MemoryError):
+        return MEMORY
+    if isinstance(error, BadOutputError):
+        return BAD_OUTPUT
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        return DISK
+    return ERROR
+
+
+# ---- kinds of jobs --------------------------------------------------------------------------------------------------
+
+
+def _fold(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
+    program, features, model, facts = _fitted(inputs, request)
+    rows = _rows(inputs / "valid.arrow")
+    started = time.perf_counter()
+    predictions = _predict(program, model, _take(features, rows))
+    facts.update(predict_seconds=time.perf_counter() - started, rows=len(predictions))
+    _save_array(out / "predictions.npy", predictions)
+    _write_json(out / "result.json", facts)
+
+
+def _fit(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
+    program, features, model, facts = _fitted(inputs, request)
+    if (inputs / "probe.arrow").exists():
+        started = time.perf_counter()
+        probe = _predict(program, model, _take(features, _rows(inputs / "probe.arrow")))
+        facts.update(predict_seconds=time.perf_counter() - started)
+        _save_array(out / "probe.npy", probe)
+    (out / "model").mkdir()
+    own = callable(getattr(program, "save", None)) and callable(getattr(program, "load", None))
+    if own:
+        program.save(model, out / "model")
+        facts.update(own_saving=True, unsafe=False)
+    else:
+        saved = portable("saving").save_model(model, out / "model")
+        facts.update(own_saving=False, unsafe=bool(saved["unsafe"]))
+    _write_json(out / "result.json", facts)
+
+
+def _predict_saved(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
+    _seed(int(request["params"].get("seed", 0)))
+    program = _load_program(inputs / "program.py")
+    features = portable("tables").read_arrow(inputs / "features.arrow")
+    if request["params"].get("own_saving"):
+        model = program.load(inputs / "model")
+    else:
+        # A pickle runs code when it is loaded, and here code of this very program is run anyway, in the sandbox.
+        model = portable("saving").load_model(inputs / "model", allow_unsafe=True)
+    started = time.perf_counter()
+    predictions = _predict(program, model, features)
+    _save_array(out / "predictions.npy", predictions)
+    _write_json(out / "result.json", {"predict_seconds": time.perf_counter() - started, "rows": len(predictions)})
+
+
+def _explain(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
+    import numpy as np
+
+    program, features, model, facts = _fitted(inputs, request)
+    frame = _take(features, _rows(inputs / "valid.arrow"))
+    started = time.perf_counter()
+    predictions = _predict(program, model, frame.copy())
+    generator = np.random.default_rng(int(request["params"].get("seed", 0)))
+    permuted = {}
+    for number, column in enumerate(request["params"].get("columns", [])):
+        shuffled = frame.copy()
+        shuffled[column] = frame[column].to_numpy()[generator.permutation(len(frame))]
+        permuted[f"p{number}"] = _predict(program, model, shuffled)
+    facts.update(predict_seconds=time.perf_counter() - started, rows=len(predictions))
+    _save_array(out / "predictions.npy", predictions)
+    with open(out / "permuted.npz", "wb") as file:
+        np.savez(file, **permuted)  # type: ignore[arg-type] # the stubs take every keyword for allow_pickle
+    _write_json(out / "result.json", facts)
+
+
+def _script(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
+    name, *arguments = request["params"]["argv"]
+    path = inputs / name
+    places = {"in/": inputs, "out/": out}
+    sys.argv = [str(path)]
+    for argument in map(str, arguments):
+        place = places.get(argument[: argument.find("/") + 1])
+        sys.argv.append(str(place / argument.partition("/")[2]) if place else argument)
+    sys.path.insert(0, str(path.parent))
+    _seed(int(request["params"].get("seed", 0)))
+    runpy.run_path(str(path), run_name="__main__")
+
+
+_KINDS: dict[str, Callable[[Path, Path, Mapping[str, Any]], None]] = {
+    "fold": _fold,
+    "fit": _fit,
+    "predict": _predict_saved,
+    "explain": _explain,
+    "script": _script,
+}
+
+
+# ---- programs -------------------------------------------------------------------------------------------------------
+
+
+def portable(name: str) -> Any:
+    """A module of `tools/portable`; already loaded when the warm parent could load it."""
+    return importlib.import_module(f"{PORTABLE}.{name}")
+
+
+def _load_program(path: Path) -> ModuleType:
+    """Import program.py as the module `program`."""
+    spec = importlib.util.spec_from_file_location("program", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["program"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _fitted(inputs: Path, request: Mapping[str, Any]) -> tuple[ModuleType, pd.DataFrame, Any, dict[str, Any]]:
+    """Load program and data and fit. Returns (program, all features, model, first facts for result.json)."""
+    params = request["params"]
+    seed = int(params.get("seed", 0))
+    _seed(seed)
+    program = _load_program(inputs / "program.py")
+    features = portable("tables").read_arrow(inputs / "features.arrow")
+    train = portable("tables").read_arrow(inputs / "train.arrow")
+    labels = _labels(train["label"], params["task"])
+    frame = _take(features, train["row"].to_numpy().astype("int64"))
+    started = time.perf_counter()
+    model = program.fit(
+        frame,
+        labels,
+        task=params["task"],
+        seed=seed,
+        time_limit=request.get("time_limit"),
+        n_jobs=int(request.get("n_jobs", 1)),
+    )
+    facts: dict[str, Any] = {"fit_seconds": time.perf_counter() - started, "train_rows": len(labels)}
+    effective = model.get("effective") if isinstance(model, Mapping) else None
+    facts["effective"] = plain(effective) if effective else {}
+    return program, features, model, facts
+
+
+def _seed(seed: int) -> None:
+    import numpy as np
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def _labels(values: pd.Series, task: Mapping[str, Any]) -> pd.Series:
+    """Labels as a program gets them: float64 to regress; int64, or str in an object column, to classify."""
+    import pandas as pd
+
+    if task["kind"] == "regression":
+        return pd.Series(values.to_numpy(dtype="float64"), name="label")
+    if all(isinstance(label, int) and not isinstance(label, bool) for label in task["classes"]):
+        return pd.Series(values.to_numpy().astype("int64"), name="label")
+    return pd.Series([str(label) for label in values], dtype="object", name="label")
+
+
+def _rows(path: Path) -> np.ndarray:
+    rows: np.ndarray = portable("tables").read_arrow(path)["row"].to_numpy().astype("int64")
+    return rows
+
+
+def _take(features: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
+    """The named rows, in that order, with a plain index."""
+    return features.take(rows).reset_index(drop=True)
+
+
+def _predict(program: ModuleType, model: Any, frame: pd.DataFrame) -> np.ndarray:
+    import numpy as np
+
+    values = program.predict(model, frame)
+    try:
+        return np.ascontiguousarray(values, dtype="float64")
+    except (TypeError, ValueError) as error:
+        raise BadOutputError(
+            f"predict returned a {type(values).__name__} that is no array of numbers: {error}"
+        ) from error
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+
+
+def plain(value: Any) -> Any:
+    """Numpy scalars, arrays, tuples and non-finite numbers as plain JSON data. Raises BadOutputError otherwise."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    raise BadOutputError(f'model["effective"] holds a {type(value).__name__}; only plain JSON data can be replayed')
+
+
+def _save_array(path: Path, values: np.ndarray) -> None:
+    import numpy as np
+
+    np.save(path, values, allow_pickle=False)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+
+
+def _write_traceback(folder: Path, error: BaseException) -> None:
+    """Write out/traceback.txt: at most 60 lines, the program's own frames kept; also print it into the log."""
+    text = traceback_text(error, folder / "in")
+    print(text, file=sys.stderr)  # noqa: T201 - the log is this process's stderr
+    try:
+        (folder / "out" / "traceback.txt").write_text(text, encoding="utf-8")
+    except OSError:  # the disk limit itself may be what failed; the log has the text
+        os.truncate(folder / "out" / "traceback.txt", 0) if (folder / "out" / "traceback.txt").exists() else None
+
+
+def traceback_text(error: BaseException, inputs: Path) -> str:
+    """A traceback as the program's author wants it: without our frames, paths relative to the program."""
+    report = traceback.TracebackException.from_exception(error, capture_locals=False)
+    own = [number for number, frame in enumerate(report.stack) if frame.filename.startswith(str(inputs))]
+    if own:
+        report.stack = traceback.StackSummary.from_list(list(report.stack)[own[0] :])
+    lines = "".join(report.format()).replace(f"{inputs}/", "").rstrip().splitlines()
+    if len(lines) <= _LINES:
+        return "\n".join(lines)
+    mine = [line for line in _own_frames(report.stack, inputs) if line][:_OWN_LINES]
+    tail = lines[-(_LINES - len(mine) - 2) :]
+    return "\n".join([*mine, f"  … {len(lines) - len(tail)} lines left out, the last ones follow …", *tail])
+
+
+def _own_frames(stack: traceback.StackSummary, inputs: Path) -> list[str]:
+    own = traceback.StackSummary.from_list([frame for frame in stack if frame.filename.startswith(str(inputs))])
+    return "".join(own.format()).replace(f"{inputs}/", "").splitlines()

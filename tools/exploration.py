@@ -1,0 +1,159 @@
+"""Prediction exploration: where the best candidate is wrong, as findings that later plans answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from state.candidate import Candidate, Finding
+from state.task import Task
+from tools.selection import OutOfFold
+
+Array = np.ndarray
+
+_MOST_SEGMENTS = 3
+
+
+def explore_predictions(
+    task: Task, candidate: Candidate, part: OutOfFold, labels: Array, features: pd.DataFrame, *, prefix: str
+) -> list[Finding]:
+    """Findings about errors of the out-of-fold predictions: bias, skew, spread, rare classes, confusions, segments.
+
+    `prefix` begins every finding's id, so that ids stay unique over iterations.
+    """
+    truth = labels[part.rows]
+    facts = (
+        _classification_facts(task, truth, part.values)
+        if task.is_classification
+        else _regression_facts(truth.astype(float), part.values)
+    )
+    facts += _segments(task, _row_errors(task, truth, part.values), features.iloc[part.rows])
+    return [
+        Finding(id=f"{prefix}{number}", source="predictions", candidate=candidate.id, **fact)
+        for number, fact in enumerate(facts, start=1)
+    ]
+
+
+def _row_errors(task: Task, truth: Array, values: Array) -> Array:
+    """Per row: absolute error, or one minus the probability given to the true class."""
+    if not task.is_classification:
+        return np.asarray(np.abs(truth.astype(float) - values))
+    column = {label: index for index, label in enumerate(task.classes)}
+    index = np.array([column[label] for label in truth])
+    return np.asarray(1.0 - values[np.arange(len(truth)), index])
+
+
+def _regression_facts(truth: Array, values: Array) -> list[dict[str, Any]]:
+    facts: list[dict[str, Any]] = []
+    residual = truth - values
+    spread = float(np.std(truth)) or 1.0
+    skew = float(np.mean(((truth - truth.mean()) / spread) ** 3))
+    if truth.min() > 0 and skew > 1.0:
+        facts.append(
+            {
+                "topic": "skewed-target",
+                "text": f"the target is positive with a long right tail (skewness {skew:.1f}): large values dominate the error",
+                "data": {"skew": round(skew, 3)},
+            }
+        )
+    bias = float(residual.mean())
+    if abs(bias) > 0.1 * float(np.std(residual) or 1.0):
+        facts.append(
+            {
+                "topic": "residuals",
+                "text": f"predictions are {'too low' if bias > 0 else 'too high'} by {abs(bias):.4g} on average",
+                "data": {"bias": bias},
+            }
+        )
+    size = np.abs(residual)
+    if np.std(values) > 0 and np.std(size) > 0:
+        growth = float(np.corrcoef(values, size)[0, 1])
+        if growth > 0.35:
+            facts.append(
+                {
+                    "topic": "skewed-target" if truth.min() > 0 else "residuals",
+                    "text": f"errors grow with the predicted value (correlation {growth:.2f})",
+                    "data": {"correlation": round(growth, 3)},
+                }
+            )
+    explained = 1.0 - float(np.var(residual)) / spread**2
+    if explained < 0.3:
+        facts.append(
+            {
+                "topic": "underfit",
+                "text": f"only {max(explained, 0.0):.0%} of the target's variance is explained",
+                "data": {"explained": round(explained, 3)},
+            }
+        )
+    return facts
+
+
+def _classification_facts(task: Task, truth: Array, values: Array) -> list[dict[str, Any]]:
+    facts: list[dict[str, Any]] = []
+    guess = np.array(task.classes, dtype=object)[values.argmax(axis=1)]
+    shares = {label: float(np.mean(truth == label)) for label in task.classes}
+    rare = min(shares, key=lambda label: shares[label])
+    if shares[rare] < 0.2:
+        hits = truth == rare
+        recall = float(np.mean(guess[hits] == rare)) if hits.any() else 0.0
+        facts.append(
+            {
+                "topic": "imbalance",
+                "text": f"class {rare!r} is {shares[rare]:.1%} of the rows; {recall:.0%} of it is found at the usual threshold",
+                "data": {"share": round(shares[rare], 4), "recall": round(recall, 4)},
+            }
+        )
+    wrong = guess != truth
+    if wrong.any():
+        pairs = pd.Series(list(zip(truth[wrong], guess[wrong], strict=True))).value_counts()
+        (actual, said), count = pairs.index[0], int(pairs.iloc[0])
+        facts.append(
+            {
+                "topic": "confusion",
+                "text": f"the most frequent mistake: {count} rows of {actual!r} taken for {said!r}, {count / len(truth):.1%} of all",
+                "data": {"rows": count},
+            }
+        )
+    confidence = values.max(axis=1)
+    gap = float(confidence.mean() - np.mean(guess == truth))
+    if gap > 0.05:
+        facts.append(
+            {
+                "topic": "overfit",
+                "text": f"probabilities are too sure of themselves: mean confidence {confidence.mean():.2f}, hit rate {np.mean(~wrong):.2f}",
+                "data": {"gap": round(gap, 3)},
+            }
+        )
+    return facts
+
+
+def _segments(task: Task, errors: Array, features: pd.DataFrame) -> list[dict[str, Any]]:
+    """Values of single columns where the mean error is clearly above the rest (z > 4 and a third higher)."""
+    overall, spread, found = float(errors.mean()), float(errors.std()), []
+    for feature in task.features[:60]:
+        column = features[feature.name]
+        keys = _bins(column) if feature.kind == "numeric" else column if feature.kind == "category" else None
+        if keys is None:
+            continue
+        groups = pd.Series(errors).groupby(pd.Series(np.asarray(keys)), observed=True).agg(["mean", "count"])
+        for value, row in groups[groups["count"] >= 30].iterrows():
+            z = (row["mean"] - overall) / (spread / np.sqrt(row["count"]) + 1e-12)
+            if z > 4 and row["mean"] > 1.33 * overall:
+                found.append((float(z), feature.name, str(value), float(row["mean"]), int(row["count"])))
+    found.sort(reverse=True)
+    return [
+        {
+            "topic": "segment",
+            "text": f"the error is {mean / overall:.1f} times the average where {name} is {value} ({count} rows)",
+            "data": {"column": name, "value": value, "ratio": round(mean / overall, 2), "rows": count},
+        }
+        for _, name, value, mean, count in found[:_MOST_SEGMENTS]
+    ]
+
+
+def _bins(column: pd.Series) -> pd.Series | None:
+    if column.nunique() < 8:
+        return column
+    return pd.qcut(column, 5, duplicates="drop").astype(str)

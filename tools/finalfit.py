@@ -1,0 +1,83 @@
+"""Fits after the search: every member of the chosen model, on all rows it may see, replaying its effective parameters."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from state.candidate import Candidate
+from state.errors import BuildFailed
+from state.jobs import Job, Receipt
+from state.release import ReleaseMember
+from state.task import Task
+from tools.workbench import Workbench
+
+GRACE = 5.0
+"""Seconds a final fit may run past the limit: better a model a moment late than none."""
+
+
+def chosen_members(candidates: dict[str, Candidate], best: str) -> list[tuple[Candidate, float]]:
+    """The candidates a release holds, with their weights: the members of an ensemble, or the one candidate."""
+    chosen = candidates[best]
+    if not chosen.members:
+        return [(chosen, 1.0)]
+    return [(candidates[member.candidate], member.weight) for member in chosen.members]
+
+
+async def fit_members(
+    desk: Workbench,
+    task: Task,
+    members: list[tuple[Candidate, float]],
+    *,
+    features: str,
+    train: str,
+    probe: str | None,
+    role: str,
+) -> tuple[list[ReleaseMember], list[Receipt]]:
+    """Fit and save every member side by side. `probe` (rows to predict in the same process) may be None.
+
+    Raises BuildFailed naming the member whose fit failed.
+    """
+    receipts = await asyncio.gather(
+        *(
+            desk.start(lambda one=one: _fit_job(desk, task, one, features, train, probe))  # type: ignore[misc]  # bound early
+            for one, _ in members
+        )
+    )
+    for (one, _), receipt in zip(members, receipts, strict=True):
+        desk.say("job", role, candidate=one.id, state=receipt.status, seconds=receipt.seconds, reused=receipt.reused)
+        if not receipt.ok:
+            raise BuildFailed(
+                f"the final fit of {one.id!r} failed: {receipt.error or receipt.status}",
+                hint="`modelwright resume` tries it again; with more time if it was the limit",
+            )
+    return [_member(one, weight, receipt) for (one, weight), receipt in zip(members, receipts, strict=True)], receipts
+
+
+def _fit_job(desk: Workbench, task: Task, one: Candidate, features: str, train: str, probe: str | None) -> Job:
+    files = {"program.py": str(one.program), "features.arrow": features, "train.arrow": train}
+    if probe is not None:
+        files["probe.arrow"] = probe
+    effective: dict[str, Any] | None = one.effective or None
+    return Job(
+        kind="fit",
+        files=files,
+        params={"task": task.for_program(effective), "seed": desk.settings.seed},
+        # Effective parameters are replayed without a clock; a program that has none gets the time that is left.
+        time_limit=None if effective else max(1.0, desk.budget.left()),
+        limits=desk.limits(max(2.0, desk.budget.left()) + GRACE),
+        label=f"{one.id} final fit",
+    )
+
+
+def _member(one: Candidate, weight: float, receipt: Receipt) -> ReleaseMember:
+    model = {name.removeprefix("model/"): ref for name, ref in receipt.outputs.items() if name.startswith("model/")}
+    return ReleaseMember(
+        candidate=one.id,
+        weight=weight,
+        program=str(one.program),
+        effective=one.effective,
+        model=model,
+        own_saving=bool(receipt.result.get("own_saving")),
+        unsafe=bool(receipt.result.get("unsafe")),
+    )

@@ -1,0 +1,98 @@
+"""Trying an inference program on real rows, in a process of its own, before it is believed."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from state.candidate import Check
+from state.jobs import Job
+from state.task import Task
+from tools.artifacts import ArtifactStore
+from tools.workbench import Workbench
+
+TOLERANCE = 1e-9
+_TRIALS = ("whole", "reordered", "single", "odd")
+
+
+async def try_inference(
+    desk: Workbench, task: Task, files: dict[str, str], rows: pd.DataFrame, expected: np.ndarray
+) -> tuple[list[Check], list[str]]:
+    """Run a release's runtime files on real rows and hold the answers against those of the training process.
+
+    files: path in the release → reference. rows: real rows as read. expected: the same fitted models' predictions of
+    these rows, made by the process that trained them. Returns checks and, when any failed, the problems in words.
+    """
+    job = Job(
+        kind="script",
+        files={
+            **{f"release/{name}": reference for name, reference in files.items()},
+            "trial.py": desk.artifacts.put_text(resources.files("tools.release").joinpath("trial.py").read_text()),
+            "rows.parquet": desk.artifacts.put(_parquet(rows)),
+        },
+        params={"argv": ["trial.py", "--release", "in/release", "--rows", "in/rows.parquet"]},
+        limits=desk.limits(max(20.0, desk.budget.left())),
+        label="inference trial",
+    )
+    receipt = await desk.start(lambda: job)
+    if not receipt.ok:
+        return [Check(name="inference on real rows", status="found", detail=receipt.error)], [receipt.error]
+    problems = list(desk.artifacts.get_json(receipt.outputs["trial.json"])["problems"])
+    tables = {name: _table(desk.artifacts, receipt.outputs.get(f"{name}.csv")) for name in _TRIALS}
+    checks = [
+        _equal("same predictions as in training", task, tables["whole"], expected),
+        _equal("columns reordered", task, tables["reordered"], expected),
+        _equal("row by row", task, tables["single"], expected[: len(tables["single"])], some=True),
+        _valid("missing values and unseen categories", task, tables["odd"]),
+    ]
+    problems += [f"{check.name}: {check.detail}" for check in checks if check.status == "found"]
+    return checks, problems
+
+
+def _parquet(rows: pd.DataFrame) -> bytes:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    rows.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _table(artifacts: ArtifactStore, reference: str | None) -> pd.DataFrame:
+    if reference is None:
+        return pd.DataFrame()
+    with artifacts.get(reference) as stream:
+        return pd.read_csv(stream, float_precision="round_trip", keep_default_na=False, na_values=[""])
+
+
+def outputs_of(task: Task, table: pd.DataFrame) -> np.ndarray:
+    """The numbers of an output table: class probabilities in task order, or the predicted values."""
+    if not task.is_classification:
+        return table["prediction"].to_numpy(dtype=float)
+    return table[[f"proba_{label}" for label in task.classes]].to_numpy(dtype=float)
+
+
+def _equal(name: str, task: Task, table: pd.DataFrame, expected: np.ndarray, *, some: bool = False) -> Check:
+    if table.empty or (not some and len(table) != len(expected)):
+        return Check(name=name, status="found", detail=f"{len(table)} lines came for {len(expected)} rows")
+    try:
+        got = outputs_of(task, table)
+    except KeyError as error:
+        return Check(name=name, status="found", detail=f"an output column is missing: {error}")
+    scale = np.maximum(1.0, np.abs(expected))
+    gap = float(np.max(np.abs(got - expected) / scale)) if np.isfinite(got).all() else float("inf")
+    status: Any = "passed" if gap <= TOLERANCE else "found"
+    return Check(name=name, status=status, detail=f"largest difference {gap:.2g} over {len(table)} rows")
+
+
+def _valid(name: str, task: Task, table: pd.DataFrame) -> Check:
+    if table.empty:
+        return Check(name=name, status="found", detail="no predictions came back")
+    got = outputs_of(task, table)
+    good = np.isfinite(got).all()
+    if good and task.is_classification:
+        good = bool((got >= -TOLERANCE).all() and np.allclose(got.sum(axis=1), 1.0, atol=1e-6))
+    detail = f"{len(table)} odd rows" + ("" if good else ": a prediction is missing, infinite or no probability")
+    return Check(name=name, status="passed" if good else "found", detail=detail)

@@ -1,0 +1,239 @@
+"""The journal: an effect that costs is made once, and afterwards answered from here.
+
+An effect (a training, a scoring, a paid model call, a person's answer) has a content key. Per run and key the journal
+holds one row, which goes
+
+    [intent →] running → done(result)          or          running → failed(error)
+
+Why a finished effect is not made again:
+
+1. `done` is committed, with its result, before `effect` returns (SQLite, WAL, synchronous=FULL). So whatever a
+   checkpoint, a log or a person has seen of a result is later than its row: after a kill at any moment, a step that is
+   run again finds the row and gets the same result. It is the same to the last digit, since also the first caller is
+   given what was stored, not what `make` returned.
+2. Within a process, callers of one key take turns, whichever thread or event loop they are in, and each looks for the
+   row in its turn. Between processes, one run has one driver (tools/locks.py), so a `running` row of our own run found
+   in our turn belongs to a dead process, and making the effect again is right. Two different runs may make the same
+   effect at the same moment; neither was finished when the other began, and each keeps its own row.
+3. What is left is the moment between the end of an effect and its row. A kill there repeats the effect, unless `make`
+   finds its own durable trace. Jobs have one: the supervisor writes the receipt before it reports. For a paid call it
+   means that at most the calls in flight at the kill recur; their rows, left at `running`, are the evidence.
+
+An answer prefers the run's own row, then the oldest, and rows are not deleted: a run that is resumed gets what it got
+before, whichever runs came in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, ParamSpec, TypeVar
+
+from state.records import to_plain
+from tools.catalogue import Catalogue, now
+from tools.crash import crash_point
+from tools.database import clean, pack
+from tools.turns import Scope, end_turn, take_turn
+
+Result = dict[str, Any]
+Judge = Callable[[Result], bool]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+
+# Threads of its own: the default pool may be full of callers that wait for exactly the effect to be finished here.
+_pool = ThreadPoolExecutor(4, thread_name_prefix="journal")
+
+
+class Journal:
+    """The effects of one run.
+
+    fresh: answer from this run's own rows only, not from those of other runs.
+    intact: tells whether a stored result can still be used, for instance whether its artifacts are still there. One
+        that cannot is made again and replaced.
+    """
+
+    def __init__(self, catalogue: Catalogue, run_id: str, fresh: bool = False, *, intact: Judge | None = None) -> None:
+        self.database = catalogue.database
+        self.run_id = run_id
+        self.fresh = fresh
+        self.intact = intact
+
+    async def effect(
+        self, key: str, kind: str, make: Callable[[], Awaitable[Result]], *, keep: Judge | None = None
+    ) -> tuple[Result, bool]:
+        """The effect's result as plain data, and whether it was answered from the journal.
+
+        Writes the row before and after `make`, off the event loop. When `make` raises (or is cancelled) the row says
+        failed and the exception goes on; a later call makes the effect again.
+        keep: when it says no to a result, the result is returned but not kept as done, so that a later call makes the
+            effect again. For ends that say nothing about the effect itself, such as a limit of this run.
+        """
+        scope = self._scope(key)
+        while ahead := take_turn(scope, asyncio.current_task()):
+            await asyncio.shield(asyncio.wrap_future(ahead))
+        try:
+            stored = await _off_loop(self._begin, key, kind)
+            if stored is not None:
+                return stored, True
+            crash_point("before-effect")
+            try:
+                result = _plain_result(await make())
+            except BaseException as error:  # goes on: the row only remembers that this attempt gave nothing
+                await _off_loop(self._fail, key, error)
+                raise
+            crash_point("after-effect")
+            finished = await _off_loop(self._finish, key, result, keep)
+            crash_point("after-journal")
+            return finished, False
+        finally:
+            end_turn(scope)
+
+    def effect_now(
+        self, key: str, kind: str, make: Callable[[], Result], *, keep: Judge | None = None
+    ) -> tuple[Result, bool]:
+        """As `effect`, for code that is not async. Blocks; it may share keys with `effect` of other threads."""
+        scope = self._scope(key)
+        while ahead := take_turn(scope, None):
+            ahead.result()
+        try:
+            stored = self._begin(key, kind)
+            if stored is not None:
+                return stored, True
+            crash_point("before-effect")
+            try:
+                result = _plain_result(make())
+            except BaseException as error:  # goes on, as in `effect`
+                self._fail(key, error)
+                raise
+            crash_point("after-effect")
+            finished = self._finish(key, result, keep)
+            crash_point("after-journal")
+            return finished, False
+        finally:
+            end_turn(scope)
+
+    def intend(self, key: str, kind: str, decide: Callable[[], Result]) -> Result:
+        """What this run decided about an effect before making it, such as the time it grants; decided once.
+
+        A resumed run gets what was decided before the kill. It is no part of the key and of no concern to other runs.
+        """
+        with self.database.write() as db:
+            rows = self.database.read("SELECT intent FROM journal WHERE key = ? AND run_id = ?", [key, self.run_id])
+            if rows and rows[0]["intent"] is not None:
+                return _loaded(rows[0]["intent"])
+            intent = pack(decide())
+            db.execute(
+                "INSERT INTO journal (key, run_id, kind, state, attempt, intent, created) "
+                "VALUES (?, ?, ?, 'intent', 0, ?, ?) ON CONFLICT (key, run_id) DO UPDATE SET intent = excluded.intent",
+                [key, self.run_id, kind, intent, now()],
+            )
+        return _loaded(intent)
+
+    def result(self, key: str) -> Result | None:
+        """The stored result of a finished effect, or None. Read-only."""
+        return self._stored(key)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """This run's rows, oldest first: {key, kind, state, attempt, error, host, pid, created, started, finished}."""
+        return self.database.read(
+            "SELECT key, kind, state, attempt, error, host, pid, created, started, finished FROM journal "
+            "WHERE run_id = ? ORDER BY number",
+            [self.run_id],
+        )
+
+    # ---- rows ----------------------------------------------------------------------------------------------
+
+    def _begin(self, key: str, kind: str) -> Result | None:
+        """The stored result, or None and the row says running. One transaction, so a done row is never undone."""
+        with self.database.write() as db:
+            stored = self._stored(key)
+            if stored is None:
+                db.execute(
+                    "INSERT INTO journal (key, run_id, kind, state, attempt, host, pid, created, started) "
+                    "VALUES (:key, :run, :kind, 'running', 1, :host, :pid, :now, :now) "
+                    "ON CONFLICT (key, run_id) DO UPDATE SET state = 'running', attempt = attempt + 1, host = :host, "
+                    "pid = :pid, started = :now, finished = NULL, error = NULL, result = NULL, digest = NULL",
+                    {
+                        "key": key,
+                        "run": self.run_id,
+                        "kind": kind,
+                        "host": socket.gethostname(),
+                        "pid": os.getpid(),
+                        "now": now(),
+                    },
+                )
+        return stored
+
+    def _stored(self, key: str) -> Result | None:
+        rows = self.database.read(
+            "SELECT run_id, result, digest FROM journal WHERE key = ? AND state = 'done' AND (run_id = ? OR ?) "
+            "ORDER BY run_id = ? DESC, number",
+            [key, self.run_id, not self.fresh, self.run_id],
+        )
+        for row in rows:
+            if row["result"] is None or _digest(row["result"]) != row["digest"]:
+                _logger.warning("journal row %s of run %s is damaged; the effect is made again", key, row["run_id"])
+                continue
+            result = _loaded(row["result"])
+            if self.intact is None or self.intact(result):
+                return result
+        return None
+
+    def _finish(self, key: str, result: Result, keep: Judge | None) -> Result:
+        text = pack(result)
+        kept = keep is None or keep(result)
+        self._close(key, "done" if kept else "failed", text, None if kept else "the result was not kept")
+        return _loaded(text)
+
+    def _fail(self, key: str, error: BaseException) -> None:
+        self._close(key, "failed", None, clean(f"{type(error).__name__}: {error}")[:4000])
+
+    def _close(self, key: str, state: str, result: str | None, error: str | None) -> None:
+        with self.database.write() as db:
+            db.execute(
+                "UPDATE journal SET state = ?, result = ?, digest = ?, error = ?, finished = ? "
+                "WHERE key = ? AND run_id = ?",
+                [state, result, None if result is None else _digest(result), error, now(), key, self.run_id],
+            )
+
+    def _scope(self, key: str) -> Scope:
+        return str(self.database.path), self.run_id if self.fresh else "", key
+
+
+def _plain_result(result: Result) -> Result:
+    plain = to_plain(result)
+    if not isinstance(plain, dict):
+        raise TypeError(f"an effect gives a mapping of plain data, not {type(result).__name__}")
+    return plain
+
+
+def _loaded(text: str) -> Result:
+    value = json.loads(text)
+    assert isinstance(value, dict)
+    return value
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def _off_loop(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run database work in a thread and see it through: a cancellation goes on only after the row is written."""
+    work = asyncio.get_running_loop().run_in_executor(_pool, lambda: function(*args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        while not work.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
+        raise

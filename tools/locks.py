@@ -1,0 +1,123 @@
+"""One process at a time drives a run: a lock the kernel holds for us, and frees when we die, `kill -9` included.
+
+The lock is `flock` on `run.lock` in the run's folder. The file also says who holds it, for people; only the kernel's
+lock decides. Children never hold it: the descriptor is closed on exec, and after a bare fork.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from state.errors import RunHeld, StoreError
+from tools.catalogue import now
+from tools.home import private_folder
+
+LOCK_FILE = "run.lock"
+
+_held: set[int] = set()
+"""Descriptors of locks this process holds."""
+
+
+@contextmanager
+def hold_run(run_folder: Path) -> Iterator[None]:
+    """Drive a run: hold its lock for the whole block. Writes `run.lock`; creates the folder if it is not there.
+
+    Raises RunHeld at once, naming pid, host and time, when another process (or another part of this one) drives the
+    run. StoreError when the file system cannot lock.
+    """
+    path = private_folder(run_folder) / LOCK_FILE
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    _held.add(handle)
+    try:
+        _lock(handle, path)
+        _write(handle, {"pid": os.getpid(), "host": socket.gethostname(), "since": now()})
+        try:
+            yield
+        finally:
+            if handle in _held:
+                os.ftruncate(handle, 0)
+    finally:
+        if handle in _held:  # not in a forked child, where it is closed already
+            _held.discard(handle)
+            os.close(handle)  # the kernel's lock goes with it
+
+
+def holder(run_folder: Path) -> dict[str, Any] | None:
+    """Who drives a run now: {pid, host, since}, empty when it has not said so yet; None when nobody does."""
+    path = run_folder / LOCK_FILE
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(handle)
+    else:
+        return None
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        for _ in range(10):  # `holder` looks through a shared lock for a moment; that is no driver
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.02)
+        raise _held_by(_read(handle), path)
+    except OSError as error:
+        raise StoreError(
+            f"the file system cannot lock {str(path)!r}: {error.strerror}",
+            hint="set MODELWRIGHT_HOME to a folder on a local disk",
+        ) from error
+
+
+def _held_by(facts: dict[str, Any], path: Path) -> RunHeld:
+    pid, host, since = facts["pid"], facts["host"], facts["since"]
+    who = f"process {pid} on {host} since {since}" if pid else "another process"
+    if pid == os.getpid() and host == socket.gethostname():
+        hint = "this very process drives it already: let that finish, or pause it"
+    elif host and host != socket.gethostname():
+        hint = f"wait until it ends, or end it on {host} with `kill {pid}` and run the command again"
+    else:
+        hint = f"wait until it ends, or pause it with `kill {pid}`, then run the command again" if pid else "try again"
+    return RunHeld(f"run {path.parent.name!r} is driven by {who}", hint=hint)
+
+
+def _write(handle: int, facts: dict[str, Any]) -> None:
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, json.dumps(facts).encode(), 0)
+
+
+def _read(handle: int, patience: float = 0.5) -> dict[str, Any]:
+    """What the holder wrote. A holder that has just locked is given a moment to write it."""
+    give_up = time.monotonic() + patience
+    while True:
+        with suppress(ValueError):
+            facts = json.loads(os.pread(handle, 4096, 0))
+            if isinstance(facts, dict) and {"pid", "host", "since"} <= facts.keys():
+                return facts
+        if time.monotonic() >= give_up:
+            return {"pid": None, "host": "", "since": ""}
+        time.sleep(0.02)
+
+
+def _forget_after_fork() -> None:
+    # Closing the child's copy leaves the parent's lock alone; keeping it would hold the run beyond the parent's death.
+    for handle in _held:
+        with suppress(OSError):
+            os.close(handle)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,1 @@
+"""What the data is: profile of columns, target, groups and time."""

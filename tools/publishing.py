@@ -1,0 +1,215 @@
+"""Gathering what a run knows into its release folder and its report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from state.candidate import Candidate, Decision, Finding, IterationPlan, Verdict
+from state.modeling import ModelingState
+from state.release import Baseline, ReleaseFacts, ReleaseMember
+from state.task import Prepared, Task
+from tools.explaining import Importance
+from tools.release.folder import publish
+from tools.release.layout import runtime_files
+from tools.report.facts import ReportFacts, summarise_exchanges
+from tools.report.page import write_report
+from tools.sandbox import tier
+from tools.training import load_oof
+from tools.workbench import Workbench, library_versions
+
+EXAMPLES = 5
+
+
+def refit_data(desk: Workbench, prepared: Prepared) -> tuple[str, str]:
+    """References of features and labelled rows of everything, sealed rows included; used after acceptance only."""
+    features = [desk.artifacts.get_frame(prepared.features), desk.artifacts.get_frame(prepared.sealed_features)]
+    labels = [desk.artifacts.get_frame(ref)["label"] for ref in (prepared.labels, prepared.sealed_labels)]
+    together = pd.concat(features, ignore_index=True)
+    rows = pd.DataFrame({"row": np.arange(len(together), dtype=float), "label": pd.concat(labels, ignore_index=True)})
+    return desk.artifacts.put_frame(together), desk.artifacts.put_frame(rows)
+
+
+def publish_release(
+    desk: Workbench, state: ModelingState, folder: Path, members: list[ReleaseMember], *, refit: str, report: Path
+) -> dict[str, Any]:
+    """Write the release folder and return its manifest."""
+    task, prepared, _ = desk.framed(state["brief"])
+    candidates = desk.log.candidates(state.get("candidates_version", 0))
+    spec = desk.artifacts.get_json(prepared.read_spec)
+    members = [
+        member.but(expert=candidates[member.candidate].expert, title=candidates[member.candidate].plan.title)
+        for member in members
+    ]
+    order, labels = _fitting_order(desk, state, prepared, refit)
+    files = runtime_files(
+        members,
+        task=task,
+        read_spec=spec,
+        inference_code=desk.artifacts.get_text(state["inference"]["program"]),
+        artifacts=desk.artifacts,
+        seed=desk.settings.seed,
+        order=order,
+        labels=labels,
+    )
+    facts = _release_facts(desk, state, task, prepared, candidates[state["best"]], members, spec, refit)
+    examples = desk.features(prepared).head(EXAMPLES)
+    return publish(
+        folder, files, facts, artifacts=desk.artifacts, examples=examples, example_predictions=None, report=report
+    )
+
+
+def _fitting_order(
+    desk: Workbench, state: ModelingState, prepared: Prepared, refit: str
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Which labelled rows of the file the released model was fitted on, in fitting order, and all labels in file order.
+
+    (None, None) when rows of a separate test file were among them: then no single file holds the training data.
+    """
+    known = desk.artifacts.get_frame(prepared.labels)
+    hidden = desk.artifacts.get_frame(prepared.sealed_labels)
+    if desk.brief(state["brief"]).test_table is not None:
+        return None, None
+    everything = pd.concat([known, hidden], ignore_index=True)
+    labels = everything.sort_values("source_row")["label"].to_numpy()
+    fitted = everything if refit == "all" else known
+    return fitted["source_row"].to_numpy().astype(int), labels
+
+
+def _release_facts(
+    desk: Workbench,
+    state: ModelingState,
+    task: Task,
+    prepared: Prepared,
+    best: Candidate,
+    members: list[ReleaseMember],
+    spec: dict[str, Any],
+    refit: str,
+) -> ReleaseFacts:
+    verdict, run = Verdict.model_validate(state["verdict"]), desk.catalogue.run(desk.run_id)
+    rows = prepared.rows + prepared.sealed_rows
+    return ReleaseFacts(
+        run_id=run.id,
+        run_name=run.name,
+        created=run.created,
+        modelwright=version(),
+        intent=task.intent,
+        task=task,
+        read_spec=spec,
+        members=members,
+        candidate=best.id,
+        title=best.plan.title,
+        score=best.score,
+        test=verdict.test,
+        opening=verdict.opening,
+        test_before_refit=refit == "all" and prepared.sealed_rows > 0,
+        refit="all" if refit == "all" else "train",
+        fitted_rows=rows if refit == "all" else prepared.rows,
+        rows=rows,
+        sealed_rows=prepared.sealed_rows,
+        seed=desk.settings.seed,
+        source=prepared.source,
+        sandbox=tier(),
+        versions=library_versions(),
+        baselines=[Baseline(name=step["name"], score=step["value"]) for step in state.get("ladder", [])],
+        checks=verdict.checks,
+        limits=[finding.text for finding in verdict.findings if finding.severity != "info"],
+    )
+
+
+def version() -> str:
+    """Version of modelwright, also in a checkout that was never installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("modelwright")
+    except metadata.PackageNotFoundError:
+        return "0+checkout"
+
+
+def write_run_report(
+    desk: Workbench, state: ModelingState, path: Path, *, importance: Importance, release: Path | None, refit: str
+) -> None:
+    """Write the run's report: one self-contained HTML file."""
+    task, prepared, profile = desk.framed(state["brief"])
+    candidates = desk.log.candidates(state.get("candidates_version", 0))
+    events = desk.log.events()
+    best = candidates[state["best"]]
+    part = load_oof(desk, str(best.oof))
+    features = desk.features(prepared)
+    times = task.time_column if task.forecast and task.time_column in features else None
+    tested = state.get("test_predictions")
+    sealed = desk.artifacts.get_frame(prepared.sealed_labels)["label"].to_numpy() if tested else None
+    brief = desk.brief(state["brief"])
+    write_report(
+        path,
+        ReportFacts(
+            run=_run_facts(desk, state, release, refit),
+            task=task,
+            profile=profile,
+            prepared=prepared,
+            iteration_plans=[IterationPlan.model_validate(state["iteration_plan"])],
+            candidates=list(candidates.values()),
+            best=best.id,
+            decisions=[Decision.model_validate(event["data"]) for event in events if event["kind"] == "decision"],
+            findings=[Finding.model_validate(finding) for finding in state.get("findings", [])],
+            verdict=Verdict.model_validate(state["verdict"]),
+            oof_labels=desk.labels(prepared)[part.rows],
+            oof_predictions=part.values,
+            oof_times=features[times].to_numpy()[part.rows] if times else None,
+            test_labels=sealed,
+            test_predictions=desk.artifacts.get_array(tested) if tested else None,
+            test_times=desk.artifacts.get_frame(prepared.sealed_features)[times].to_numpy()
+            if tested and times
+            else None,
+            importance=importance,
+            baselines=state.get("ladder", []),
+            segments=[
+                {"segment": finding["text"], "rows": finding["data"].get("rows"), "score": None, "note": ""}
+                for finding in state.get("findings", [])
+                if finding["topic"] == "segment"
+            ],
+            answers=[
+                {"gate": event["data"]["gate"], "time": event["time"], "text": _answer_text(event["data"]["answer"])}
+                for event in events
+                if event["kind"] == "answer"
+            ],
+            release_folder=str(release) if release else None,
+            exchanges=summarise_exchanges(desk.log.exchanges()),
+            events=events,
+            programs={one.id: desk.artifacts.get_text(one.program) for one in candidates.values() if one.program},
+            notes=[brief.target_reason, *brief.reading_notes],
+        ),
+    )
+
+
+def _run_facts(desk: Workbench, state: ModelingState, release: Path | None, refit: str) -> dict[str, Any]:
+    run = desk.catalogue.run(desk.run_id)
+    return {
+        "id": run.id,
+        "name": run.name,
+        "created": run.created,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": desk.budget.spent(),
+        "status": "released" if release else "rejected",
+        "settings": desk.settings.model_dump(mode="json"),
+        "versions": {**library_versions(), "modelwright": version()},
+        "tier": tier(),
+        "command": f"modelwright show {run.name}",
+        "refit": refit,
+    }
+
+
+def _answer_text(answer: dict[str, Any]) -> str:
+    """A person's answer in one line."""
+    parts = [str(answer.get("action", ""))]
+    parts += [f"keep {', '.join(answer['keep'])}"] if answer.get("keep") else []
+    parts += [f"drop {', '.join(answer['drop'])}"] if answer.get("drop") else []
+    parts += [f"edit {edit['id']}" for edit in answer.get("edit") or []]
+    parts += [f"add {plan['id']}" for plan in answer.get("add") or []]
+    parts += [f"“{answer['reason']}”"] if answer.get("reason") else []
+    return "; ".join(parts)

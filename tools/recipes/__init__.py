@@ -1,0 +1,1 @@
+"""Builtin recipes: from a plan to a readable training program."""

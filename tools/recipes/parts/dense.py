@@ -1,0 +1,64 @@
+"""A table as a dense float matrix for trees: codes for categories, components for texts, parts for dates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+from sklearn.preprocessing import OrdinalEncoder, TargetEncoder
+
+from tools.recipes.parts.columns import date_gaps, date_parts, labels_of, numbers, texts_of
+
+
+def ngram_counts(texts: list[str], analyzer: str, ngrams: tuple[int, int], size: int) -> Any:
+    """Sparse counts of hashed n-grams. Hashing needs no vocabulary, so the model stays small."""
+    return HashingVectorizer(
+        n_features=size, analyzer=analyzer, ngram_range=ngrams, norm=None, alternate_sign=False, dtype=np.float32
+    ).transform(texts)
+
+
+def fit_codes(X: pd.DataFrame, columns: list[str]) -> OrdinalEncoder:
+    """Codes for categories; one that was not seen in training is read as missing."""
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, dtype=np.float32)
+    return encoder.fit(labels_of(X, columns))
+
+
+def fit_target_means(
+    X: pd.DataFrame, columns: list[str], target: np.ndarray, kind: str, seed: int
+) -> tuple[TargetEncoder, np.ndarray]:
+    """Mean target per category, and the columns for the training rows, where a row's own target is left out."""
+    encoder = TargetEncoder(target_type={"regression": "continuous"}.get(kind, kind), smooth="auto", random_state=seed)
+    return encoder, encoder.fit_transform(labels_of(X, columns), target)
+
+
+def fit_text_components(X: pd.DataFrame, column: str, count: int, seed: int) -> dict[str, Any] | None:
+    """Main directions of a text column's character n-grams; None when the texts say too little."""
+    counts = ngram_counts(texts_of(X, column), "char_wb", (2, 4), 2**14)
+    weights = TfidfTransformer(sublinear_tf=True).fit(counts)
+    count = min(count, counts.shape[0] - 1, counts.shape[1] - 1)
+    if count < 2 or counts.nnz == 0:
+        return None
+    reduce = TruncatedSVD(count, n_iter=3, random_state=seed).fit(weights.transform(counts))
+    return {"column": column, "weights": weights, "reduce": reduce}
+
+
+def text_components(X: pd.DataFrame, encoder: dict[str, Any]) -> np.ndarray:
+    """The components of `fit_text_components` for each row."""
+    counts = ngram_counts(texts_of(X, encoder["column"]), "char_wb", (2, 4), 2**14)
+    return encoder["reduce"].transform(encoder["weights"].transform(counts))
+
+
+def text_shape(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Plain facts of texts: length, words, digits, capitals, punctuation."""
+    facts: dict[str, list[float]] = {}
+    for name in columns:
+        texts = texts_of(X, name)
+        facts[f"{name} length"] = [len(text) for text in texts]
+        facts[f"{name} words"] = [len(text.split()) for text in texts]
+        facts[f"{name} digits"] = [sum(map(str.isdigit, text)) for text in texts]
+        facts[f"{name} capitals"] = [sum(map(str.isupper, text)) for text in texts]
+        facts[f"{name} marks"] = [sum(not (c.isalnum() or c.isspace()) for c in text) for text in texts]
+    return pd.DataFrame(facts, index=X.index).astype("float64")

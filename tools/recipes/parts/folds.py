@@ -1,0 +1,44 @@
+"""Inner validation: splits of the training rows that respect groups, time and class shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+
+Splits = list[tuple[np.ndarray, np.ndarray]]
+
+
+def inner_folds(
+    X: pd.DataFrame, target: np.ndarray, task: Mapping[str, Any], count: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions of training and validation rows, `count` times: later times, whole groups, or equal class shares."""
+    groups = [name for name in task["group_columns"] if name in X.columns]
+    if task["forecast"] and task["time_column"] in X.columns:
+        order = np.argsort(X[task["time_column"]].to_numpy(), kind="stable")
+        cuts = [int(len(order) * (0.8 - 0.1 * step)) for step in range(min(count, 3))]
+        return [(order[:cut], order[cut : cut + len(order) // 5]) for cut in cuts]
+    if groups:
+        keys = X[groups].astype(str).agg("\x1f".join, axis=1).to_numpy()
+        if len(set(keys)) >= count:
+            return list(GroupKFold(count, shuffle=True, random_state=seed).split(X, groups=keys))
+    if task["kind"] != "regression" and np.bincount(target)[np.unique(target)].min() >= count:
+        return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(X, target))
+    return list(KFold(count, shuffle=True, random_state=seed).split(X))
+
+
+def mean_loss(truth: np.ndarray, predicted: np.ndarray, task: Mapping[str, Any]) -> float:
+    """The loss settings are chosen by: log loss for classes, absolute or squared error for values."""
+    if task["kind"] != "regression":
+        return float(-np.log(np.clip(predicted[np.arange(len(truth)), truth], 1e-9, 1.0)).mean())
+    error = np.abs(truth - predicted)
+    return float(error.mean() if task["metric"] in ("mae", "mape", "median_absolute_error") else (error**2).mean())
+
+
+def best_setting(settings: list[Any], folds: list[tuple[np.ndarray, np.ndarray]], loss: Callable[..., float]) -> Any:
+    """The setting with the lowest mean of loss(setting, train_rows, valid_rows) over the folds; the first one on ties."""
+    means = [float(np.mean([loss(setting, train, valid) for train, valid in folds])) for setting in settings]
+    return settings[int(np.argmin(means))]

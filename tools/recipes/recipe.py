@@ -1,0 +1,63 @@
+"""What a recipe is, and small questions about tasks that several recipes ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from state.candidate import Plan
+from state.profile import Profile
+from state.task import Task
+
+ABSOLUTE_METRICS = frozenset({"mae", "median_ae", "mape", "smape", "wape"})
+RELATIVE_METRICS = frozenset({"rmsle", "mape", "smape"})
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to follow a recipe: its parameters, and the words of a plan."""
+
+    key: str
+    """Short and unique among a task's variants; becomes part of the plan's id."""
+    title: str
+    why: str
+    params: dict[str, Any] = field(default_factory=dict)
+    representation: str = ""
+    architecture: str = ""
+    training: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way from a task to a program."""
+
+    name: str
+    family: str
+    """linear, boosting, forest, kernel, text, sequence or forecast: what diversity and drops are judged by."""
+    fits: Callable[[Task, Profile], float]
+    """0 when the recipe does not apply; else up to 1, higher for plans that should come earlier."""
+    variants: Callable[[Task, Profile], list[Variant]]
+    """First drafts, the default one first."""
+    write: Callable[[Plan, Task, Profile], str]
+    """The program of a plan. Missing params mean the default ones."""
+    seconds: Callable[[Task, Profile], float]
+    """Estimated seconds of one fit on one thread."""
+    specialist: bool = False
+    """Made for one kind of data (text, sequences, series); always among the first drafts where it applies."""
+
+
+def wants_absolute(task: Task) -> bool:
+    """True when the metric counts absolute errors, so that medians rather than means are wanted."""
+    return task.metric.name in ABSOLUTE_METRICS
+
+
+def series_columns(task: Task) -> list[str]:
+    """Columns that name the series of a forecast."""
+    known = {feature.name for feature in task.features}
+    return [name for name in task.group_columns if name in known]
+
+
+def forecasting(task: Task) -> bool:
+    """True when values of one or more series are asked for at later times."""
+    return task.forecast and task.kind == "regression" and task.time_column is not None

@@ -1,0 +1,1 @@
+"""The model folder: programs, models, manifest, card."""

@@ -1,0 +1,214 @@
+"""The release folder: published whole or not at all, and checked file by file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Any
+
+from state.errors import ArtifactDamaged, NotFound, UsageError, VersionMismatch
+from state.release import ReleaseFacts
+from tools.artifacts import ArtifactStore
+from tools.release import examples as example_files
+from tools.release import manifest as facts_files
+from tools.release.layout import copy_checked, json_text, runtime_files
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANIFEST = "manifest.json"
+Entry = dict[str, Any]
+
+
+def publish(
+    folder: Path,
+    files: dict[str, str],
+    facts: ReleaseFacts,
+    *,
+    artifacts: ArtifactStore,
+    examples: pd.DataFrame | None = None,
+    example_predictions: pd.DataFrame | None = None,
+    report: Path | None = None,
+) -> dict[str, Any]:
+    """Write the release to `folder` and return its manifest.
+
+    files: path in the release → reference, as `runtime_files` gives them · examples: a few rows with the feature
+    columns · example_predictions: what inference.py answers for them · report: an HTML file to put beside the model.
+    Everything is written to a folder beside it, synced, and renamed into place; an earlier release there is replaced.
+    Publishing the same again gives the same files. Raises UsageError when `folder` is something else that holds files,
+    ArtifactMissing or ArtifactDamaged naming the artifact.
+    """
+    folder = Path(os.path.abspath(folder))
+    _refuse_foreign(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
+    building = folder.with_name(f".{folder.name}.new-{os.getpid()}")
+    try:
+        building.mkdir()
+        entries = {path: _place(building, path, _from_store(artifacts, ref)) for path, ref in sorted(files.items())}
+        texts = {"MODEL_CARD.md": facts_files.model_card(facts).encode("utf-8")}
+        if report is not None:
+            texts["report.html"] = report.read_bytes()
+        if examples is not None:
+            texts["examples/input.csv"] = example_files.input_csv(examples, facts.read_spec)
+        if example_predictions is not None:
+            texts["examples/predictions.csv"] = example_files.predictions_csv(example_predictions)
+        entries |= {path: _place(building, path, _from_bytes(content)) for path, content in texts.items()}
+        content = facts_files.manifest(facts, entries)
+        _place(building, MANIFEST, _from_bytes(json_text(content).encode("utf-8")))
+        for path in [building, *building.rglob("*")]:
+            if path.is_dir():
+                _sync(path)
+        _swap(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return content
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json of a release. Raises NotFound when there is none, VersionMismatch when it is of another format."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise NotFound(
+            f"{str(folder)!r} holds no release: there is no {MANIFEST}",
+            hint="name the folder a build printed as its release; `modelwright ls` lists the runs",
+        )
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        version, _ = content["format_version"], content["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtifactDamaged(
+            f"{str(path)!r} is no manifest of a release: {error!r}", hint="copy the release folder again, whole"
+        ) from error
+    if version != facts_files.FORMAT_VERSION:
+        raise VersionMismatch(
+            f"{str(path)!r} has format version {version!r}; this modelwright reads {facts_files.FORMAT_VERSION}",
+            hint="use the modelwright that made it (named in the manifest), or the release's own inference.py",
+        )
+    manifest: dict[str, Any] = content
+    return manifest
+
+
+def check_release(folder: Path) -> None:
+    """Compare every file of a release with its manifest.
+
+    Raises ArtifactDamaged listing all files that are missing, changed, not regular files, or not part of the release.
+    Compiled Python files in __pycache__ are ignored: running the model leaves none, importing it does.
+    """
+    expected: dict[str, Entry] = read_manifest(folder)["files"]
+    problems = []
+    found = set()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if (path.is_dir() and not path.is_symlink()) or (path.parent.name == "__pycache__" and path.suffix == ".pyc"):
+            continue
+        found.add(name)
+        if name == MANIFEST and not path.is_symlink():
+            continue
+        if name not in expected:
+            problems.append(f"{name}: not part of the release")
+        elif path.is_symlink() or not path.is_file():
+            problems.append(f"{name}: not a regular file")
+        elif _entry_of(path) != expected[name]:
+            problems.append(f"{name}: changed")
+    problems += [f"{name}: missing" for name in sorted(set(expected) - found)]
+    if problems:
+        raise ArtifactDamaged(
+            f"the release {str(folder)!r} is not as it was published:\n"
+            + "\n".join(f"  - {text}" for text in problems),
+            hint="copy the folder again, whole; or remove what you added",
+        )
+
+
+def _entry_of(path: Path) -> Entry:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"sha256": digest, "size": path.stat().st_size}
+
+
+Writer = Callable[[IO[bytes]], tuple[str, int]]
+
+
+def _from_store(artifacts: ArtifactStore, reference: str) -> Writer:
+    def write(target: IO[bytes]) -> tuple[str, int]:
+        with artifacts.get(reference) as source:
+            return copy_checked(source, reference, target)
+
+    return write
+
+
+def _from_bytes(content: bytes) -> Writer:
+    def write(target: IO[bytes]) -> tuple[str, int]:
+        target.write(content)
+        return hashlib.sha256(content).hexdigest(), len(content)
+
+    return write
+
+
+def _place(root: Path, path: str, write: Writer) -> Entry:
+    """Write one file durably. Returns its entry of the manifest."""
+    parts = PurePosixPath(path).parts
+    if not parts or PurePosixPath(path).is_absolute() or ".." in parts:
+        raise UsageError(f"{path!r} is no path inside a release", hint="file names of a model must stay in its folder")
+    target = root.joinpath(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("xb") as file:
+        digest, size = write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    return {"sha256": digest, "size": size}
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Only an empty folder or an earlier release may be replaced: a person's other files never are."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UsageError(f"{str(folder)!r} exists and is no folder", hint="name another place for the release")
+    if folder.is_dir() and any(folder.iterdir()):
+        try:
+            read_manifest(folder)
+        except NotFound as error:
+            raise UsageError(
+                f"{str(folder)!r} holds files that are no release", hint="name an empty or new folder for the release"
+            ) from error
+
+
+def _sweep(folder: Path) -> None:
+    """Finish or clear what an earlier publication left when it was killed."""
+    for path in sorted(folder.parent.glob(f".{_escaped(folder.name)}.old-*")):
+        if not folder.exists():
+            path.rename(folder)  # it died between the two renames; the earlier release is still whole
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    for path in folder.parent.glob(f".{_escaped(folder.name)}.new-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _escaped(name: str) -> str:
+    import glob
+
+    return glob.escape(name)
+
+
+def _swap(building: Path, folder: Path) -> None:
+    """Rename the finished folder into place, moving an earlier release out of the way first."""
+    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    if folder.exists():
+        folder.rename(old)
+    building.rename(folder)
+    _sync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+__all__ = ["MANIFEST", "check_release", "publish", "read_manifest", "runtime_files"]

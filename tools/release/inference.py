@@ -1,0 +1,86 @@
+"""Writes model_inference/inference.py: the program that predicts new rows, and the schema it reads."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from state.release import ReleaseMember
+from state.task import Task
+from tools.release.sources import template, with_docstring
+
+SCHEMA_VERSION = 1
+_SHOWN = 30
+"""Columns named in a docstring; schema.json has them all."""
+
+
+def inference_program(task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]]) -> str:
+    """Source of the inference program of a release: one portable module, run as a script or imported.
+
+    members: records, or mappings with at least `candidate` and `weight` (as in an InferenceQuestion). The program reads
+    schema.json, reading.py and saving.py beside it, and programs and models from ../model_training.
+    """
+    return with_docstring(template("inference.py"), _describe(task, members))
+
+
+def output_columns(task: Task) -> list[dict[str, Any]]:
+    """Columns of the predictions, in order: {name, type: integer | text | number} and `label` for a probability."""
+    if not task.is_classification:
+        return [{"name": "prediction", "type": "number"}]
+    kind = "integer" if all(isinstance(label, int) for label in task.classes) else "text"
+    shares = [{"name": f"proba_{label}", "type": "number", "label": label} for label in task.classes]
+    return [{"name": "prediction", "type": kind}, *shares]
+
+
+def schema(
+    task: Task, read_spec: dict[str, Any], *, seed: int, n_jobs: int, labels: str | None = None
+) -> dict[str, Any]:
+    """Content of schema.json: everything inference.py and train.py need to know about the data.
+
+    labels: hash of the training labels (see train.py), by which train.py recognises the original data.
+    """
+    types = read_spec["columns"]
+    return {
+        "format_version": SCHEMA_VERSION,
+        "task": task.for_program(),
+        "target": task.target,
+        "features": [
+            {"name": feature.name, "kind": feature.kind, "type": types[feature.name]["type"]}
+            for feature in task.features
+        ],
+        "outputs": output_columns(task),
+        "read": {
+            **read_spec,
+            "columns": {name: types[name] for name in [*(feature.name for feature in task.features), task.target]},
+        },
+        "training": {"seed": seed, "n_jobs": n_jobs, "labels": labels},
+    }
+
+
+def _describe(task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]]) -> str:
+    """The docstring: what is predicted, from what, how to call it."""
+    weights = [
+        (member.candidate, member.weight)
+        if isinstance(member, ReleaseMember)
+        else (str(member["candidate"]), float(member["weight"]))
+        for member in members
+    ]
+    what = f"a value of {task.target!r}"
+    if task.is_classification:
+        what = f"{task.target!r}: one of {', '.join(map(repr, task.classes[:10]))}" + (", …" * (len(task.classes) > 10))
+    names = [repr(feature.name) for feature in task.features]
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more (schema.json)" * (len(names) > _SHOWN))
+    total, made_of = sum(weight for _, weight in weights), f"the program {weights[0][0]}"
+    if len(weights) > 1:
+        made_of = "the weighted mean of " + ", ".join(f"{name} ({weight / total:.1%})" for name, weight in weights)
+    paragraphs = [
+        f"Predicts {what}.",
+        f"Needs the columns {shown}, in any order; other columns are left out. The prediction is that of {made_of}.",
+        "    python model_inference/inference.py --input new.csv --output predictions.csv",
+        "The output has one line per input row, in the same order: `prediction`"
+        + (", and `proba_<label>` for each class." if task.is_classification else "."),
+        "From Python, with this folder on the path:",
+        "    from inference import predict\n    predictions = predict(frame)  # a pandas DataFrame",
+    ]
+    return "\n\n".join(text if text.startswith("    ") else textwrap.fill(text, 110) for text in paragraphs)

@@ -1,0 +1,116 @@
+"""manifest.json and MODEL_CARD.md: what a release says about itself."""
+
+from __future__ import annotations
+
+import json
+import platform
+from typing import Any
+
+from state.candidate import Score
+from state.records import to_plain
+from state.release import ReleaseFacts
+from tools.release.inference import output_columns
+from tools.release.sources import template
+
+FORMAT_VERSION = 1
+_CODE = (".py",)
+
+
+def manifest(facts: ReleaseFacts, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Content of manifest.json as plain data. files: path → {sha256, size} of every other file of the release."""
+    task = facts.task
+    types = facts.read_spec["columns"]
+    content = {
+        "format_version": FORMAT_VERSION,
+        "created": facts.created,
+        "modelwright": facts.modelwright,
+        "run": {"id": facts.run_id, "name": facts.run_name, "candidate": facts.candidate, "title": facts.title},
+        "intent": facts.intent,
+        "task": {
+            "kind": task.kind,
+            "target": task.target,
+            "metric": task.metric,
+            "classes": task.classes,
+            "positive": task.positive,
+            "group_columns": task.group_columns,
+            "time_column": task.time_column,
+            "horizon": task.horizon,
+            "forecast": task.forecast,
+            "split": task.split,
+            "excluded": task.excluded,
+            "decisions": task.decisions,
+        },
+        "reading": {name: value for name, value in facts.read_spec.items() if name != "columns"},
+        "inputs": [
+            {**feature.plain(), "type": types[feature.name]["type"], "read": types[feature.name]}
+            for feature in task.features
+        ],
+        "outputs": output_columns(task),
+        "score": _score(facts.score, "out-of-fold predictions of the rows outside the test set"),
+        "test": _test(facts),
+        "baselines": facts.baselines,
+        "refit": {"rows": facts.refit, "count": facts.fitted_rows},
+        "data": {"source": facts.source, "rows": facts.rows, "test_rows": facts.sealed_rows},
+        "members": [member.model_dump(exclude={"model"}) for member in facts.members],
+        "checks": facts.checks,
+        "limits": facts.limits,
+        "seed": facts.seed,
+        "sandbox": facts.sandbox,
+        "python": platform.python_version(),
+        "versions": facts.versions,
+        "unsafe": facts.unsafe,
+        "code": {path: entry["sha256"] for path, entry in sorted(files.items()) if path.endswith(_CODE)},
+        "files": dict(sorted(files.items())),
+    }
+    plain: dict[str, Any] = to_plain(content)
+    return plain
+
+
+def _score(score: Score | None, measured_on: str) -> dict[str, Any] | None:
+    return None if score is None else {**score.plain(), "measured_on": measured_on}
+
+
+def _test(facts: ReleaseFacts) -> dict[str, Any] | None:
+    """The sealed test's score, saying which model it belongs to."""
+    if facts.test is None:
+        return None
+    moved = facts.test_before_refit and facts.refit == "all"
+    model = "the model before it was fitted again on all labelled rows" if moved else "the released model"
+    return {
+        **facts.test.plain(),
+        "measured_on": "the sealed test set",
+        "belongs_to": model,
+        "before_refit": moved,
+        "opening": facts.opening,
+    }
+
+
+def model_card(facts: ReleaseFacts) -> str:
+    """Text of MODEL_CARD.md: YAML head and Markdown."""
+    import jinja2
+
+    environment = jinja2.Environment(  # noqa: S701 -- Markdown, not HTML; `cell` and `yaml` do the escaping
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"cell": _cell, "yaml": _yaml, "number": _number}
+    test = _test(facts)
+    return environment.from_string(template("MODEL_CARD.md.j2")).render(
+        facts=facts, task=facts.task, outputs=output_columns(facts.task), test=test, types=facts.read_spec["columns"]
+    )
+
+
+def _cell(value: Any) -> str:
+    """Text that stays inside its Markdown table cell or paragraph whatever it holds."""
+    text = " ".join(str(value).split())
+    for mark in "\\`*_[]<>|#":
+        text = text.replace(mark, "\\" + mark)
+    return text
+
+
+def _yaml(value: Any) -> str:
+    """A YAML scalar or flow sequence; JSON is YAML."""
+    return json.dumps(to_plain(value), ensure_ascii=False)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"

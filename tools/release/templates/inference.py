@@ -1,0 +1,226 @@
+"""Predictions of a released model."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+HERE = Path(__file__).resolve().parent
+TRAINING = HERE.parent / "model_training"
+COPY_AGAIN = "copy the model folder again, whole"
+BATCH = 20_000
+"""Rows predicted at a time; bounds memory, changes no prediction."""
+
+
+class InputError(ValueError):
+    """The rows that were given cannot be predicted; the message says why and what to do."""
+
+
+class DamagedError(RuntimeError):
+    """A file of the model is missing or is not the one that was released."""
+
+
+def say(text: str) -> None:
+    """One line on standard error."""
+    sys.stderr.write(text + "\n")
+
+
+class Member(NamedTuple):
+    """One fitted program; the model's prediction is the weighted mean over its members."""
+
+    name: str
+    weight: float
+    program: ModuleType
+    model: Any
+
+
+def module_from(path: Path, name: str, sha256: str | None = None) -> ModuleType:
+    """Run a Python file as a module called `name`; with `sha256`, only when its content has that hash."""
+    if not path.is_file():
+        raise DamagedError(f"{path} is missing: {COPY_AGAIN}")
+    source = path.read_bytes()
+    if sha256 is not None and hashlib.sha256(source).hexdigest() != sha256:
+        raise DamagedError(f"{path} was changed since the model was released: {COPY_AGAIN}")
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    sys.modules[name] = module  # dataclasses and pickle look their module up here
+    exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102 -- what an import does, from checked bytes
+    return module
+
+
+reading = module_from(HERE / "reading.py", "release_reading")
+saving = module_from(HERE / "saving.py", "release_saving")
+
+
+@functools.cache
+def schema() -> dict[str, Any]:
+    """Columns the model needs, how files are read, and the columns of the output."""
+    content: dict[str, Any] = json.loads((HERE / "schema.json").read_text("utf-8"))
+    return content
+
+
+def check_files(folder: Path, expected: dict[str, str]) -> None:
+    """Compare every file under `folder` with its SHA-256. Raises DamagedError naming the first difference."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if odd := sorted(found ^ set(expected)):
+        state = "is missing" if odd[0] in expected else "does not belong here"
+        raise DamagedError(f"{folder / odd[0]} {state}: {COPY_AGAIN}")
+    for name, sha256 in expected.items():
+        with (folder / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise DamagedError(
+                    f"{folder / name} was changed since the model was saved: copy the model folder again, whole"
+                )
+
+
+def load_member(record: dict[str, Any], models: Path) -> Member:
+    """Check one member's files, run its program and load its model."""
+    folder = models / record["model"]
+    check_files(folder, record["files"])
+    if record["unsafe"]:
+        say(f"note: the model of {record['candidate']} is a pickle; loading it runs code from it")
+    program = module_from(TRAINING / record["program"], record["module"], record["program_sha256"])
+    own = record["own_saving"]
+    model = program.load(folder) if own else saving.load_model(folder, allow_unsafe=record["unsafe"])
+    return Member(record["candidate"], float(record["weight"]), program, model)
+
+
+@functools.cache
+def load(models: Path = TRAINING) -> tuple[Member, ...]:
+    """The model: every member, read once per process. `models` is a folder with a members.json of train.py."""
+    path = models / "members.json"
+    if not path.is_file():
+        raise DamagedError(f"{path} is missing: {models} is no folder that train.py wrote")
+    return tuple(load_member(record, models) for record in json.loads(path.read_text("utf-8")))
+
+
+def feature_spec() -> dict[str, Any]:
+    """How to read a file of which only the feature columns matter."""
+    read = schema()["read"]
+    return {**read, "columns": {feature["name"]: read["columns"][feature["name"]] for feature in schema()["features"]}}
+
+
+def features_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """The feature columns in the order of training, typed as in training; other columns are left out."""
+    names = [feature["name"] for feature in schema()["features"]]
+    try:
+        typed: pd.DataFrame = reading.conform(frame.set_axis(list(map(str, frame.columns)), axis=1), feature_spec())
+    except ValueError as error:
+        raise InputError(f"{error} (the model needs {len(names)} columns, in any order)") from error
+    return typed[names]
+
+
+def outputs_of(member: Member, X: pd.DataFrame, width: int) -> np.ndarray:
+    """One member's predictions, (rows, width), checked: a model that answers nonsense must not go unnoticed."""
+    values = np.asarray(member.program.predict(member.model, X), dtype=np.float64)
+    values = values.reshape(-1, 1) if width == 1 and values.ndim == 1 else values
+    if values.shape != (len(X), width):
+        raise DamagedError(
+            f"{member.name} predicted an array of shape {values.shape} where {(len(X), width)} was expected"
+        )
+    if not np.isfinite(values).all():
+        raise DamagedError(f"{member.name} predicted values that are not finite")
+    return values
+
+
+def weighted_mean(members: Sequence[Member], X: pd.DataFrame, width: int) -> np.ndarray:
+    """The members' weighted mean, (rows, width), computed in batches of rows."""
+    parts = [np.empty((0, width))]
+    total = sum(member.weight for member in members)
+    for start in range(0, len(X), BATCH):
+        batch = X.iloc[start : start + BATCH].reset_index(drop=True)
+        shares = [member.weight / total * outputs_of(member, batch, width) for member in members]
+        parts.append(np.sum(shares, axis=0))
+    return np.concatenate(parts)
+
+
+def predict(frame: pd.DataFrame, models: Path = TRAINING) -> pd.DataFrame:
+    """One row per row of `frame`, same order and index: `prediction` and, for classes, `proba_<label>` for each.
+
+    Columns may come in any order and further ones are left out. Raises InputError when columns are missing.
+    """
+    classes = schema()["task"]["classes"]
+    X = features_of(frame)
+    with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints must not end up among the predictions
+        values = weighted_mean(load(models), X, len(classes) or 1)
+    if not classes:
+        return pd.DataFrame({"prediction": values[:, 0]}, index=frame.index)
+    # The element type is taken from the labels: an empty table has no values to take it from.
+    labels = np.array(classes, dtype=np.int64 if all(isinstance(label, int) for label in classes) else object)
+    table: dict[str, Any] = {"prediction": labels[values.argmax(axis=1)]}
+    table.update({f"proba_{label}": values[:, position] for position, label in enumerate(classes)})
+    return pd.DataFrame(table, index=frame.index)
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The cells of the table in `path`, read as the training data was. Raises InputError naming the file."""
+    try:
+        frame: pd.DataFrame = reading.read_raw(path.read_bytes(), feature_spec())
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"{path} could not be read: {error}") from error
+    return frame
+
+
+def write(table: pd.DataFrame, output: str) -> None:
+    """Write a CSV file in UTF-8, or to standard output when `output` is `-`."""
+    content = table.to_csv(index=False, lineterminator="\n").encode("utf-8")
+    if output == "-":
+        sys.stdout.buffer.write(content)
+        return
+    try:
+        Path(output).write_bytes(content)
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror or error}") from error
+
+
+def say_other_versions() -> None:
+    """Tell on standard error when the libraries here are not those of requirements.txt."""
+    path = HERE.parent / "requirements.txt"
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    differences = []
+    for name, wanted in (line.split(";")[0].strip().split("==") for line in lines if "==" in line and line[0] != "#"):
+        try:
+            found = metadata.version(name).split("+")[0]
+        except metadata.PackageNotFoundError:
+            continue  # where it is needed, the import says so
+        if found != wanted:
+            differences.append(f"{name} {found} instead of {wanted}")
+    if differences:
+        say(f"note: libraries differ from requirements.txt: {', '.join(differences)}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return 0, or 2 when the input is to blame and 1 when the model folder is; the reason is on standard error."""
+    parser = argparse.ArgumentParser(description="Predict every row of a table with this model.")
+    parser.add_argument("--input", type=Path, required=True, help="CSV, Parquet or Excel file, also gzipped")
+    parser.add_argument("--output", default="-", help="CSV file to write; - writes to standard output (default)")
+    parser.add_argument("--models", type=Path, default=TRAINING, help="folder of models trained again with train.py")
+    options = parser.parse_args(arguments)
+    try:
+        say_other_versions()
+        write(predict(read(options.input), options.models.resolve()), options.output)
+    except InputError as error:
+        say(f"error: {error}")
+        return 2
+    except DamagedError as error:
+        say(f"error: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Stand-alone driver of an inference trial: runs a release's inference program on real and on odd rows.
+
+Executed as a script job in a process of its own, from a folder that holds `release/` (the runtime files) and
+`rows.parquet` (real rows as read, target included). Imports nothing but the release's inference program and pandas.
+
+Writes to the working folder: whole.csv (the command line, on all rows), reordered.csv (columns reversed), single.csv
+(row by row), odd.csv (missing values and unseen categories), trial.json ({"problems": [...]}).
+"""
+
+import argparse
+import json
+import sys
+import traceback
+from pathlib import Path
+
+import pandas as pd
+
+
+def main() -> int:
+    """Run every trial; a trial that fails becomes a problem in trial.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--release", type=Path, required=True)
+    parser.add_argument("--rows", type=Path, required=True)
+    parser.add_argument("--singles", type=int, default=8)
+    options = parser.parse_args()
+    problems: list[str] = []
+    sys.path.insert(0, str(options.release / "model_inference"))
+    rows = pd.read_parquet(options.rows)
+    for name, trial in TRIALS.items():
+        try:
+            trial(options, rows)
+        except Exception:  # noqa: BLE001 - whatever a written inference program does is a finding, not our failure
+            problems.append(f"{name}: {traceback.format_exc(limit=-3)}")
+    Path("trial.json").write_text(json.dumps({"problems": problems}))
+    return 0
+
+
+def run_whole(options: argparse.Namespace, rows: pd.DataFrame) -> None:
+    """The command line as a user runs it, on all rows."""
+    import inference  # type: ignore[import-not-found]  # lies in the release that is tried
+
+    code = inference.main(["--input", str(options.rows), "--output", "whole.csv"])
+    if code:
+        raise RuntimeError(f"inference.py ended with {code} on {len(rows)} real rows")
+
+
+def run_reordered(options: argparse.Namespace, rows: pd.DataFrame) -> None:
+    """The same rows with their columns in reverse order."""
+    predict(rows[rows.columns[::-1]]).to_csv("reordered.csv", index=False)
+
+
+def run_single(options: argparse.Namespace, rows: pd.DataFrame) -> None:
+    """The first rows, each on its own."""
+    some = rows.head(options.singles)
+    parts = [predict(some.iloc[[position]].reset_index(drop=True)) for position in range(len(some))]
+    pd.concat(parts).to_csv("single.csv", index=False)
+
+
+def run_odd(options: argparse.Namespace, rows: pd.DataFrame) -> None:
+    """Rows with every column missing in turn, all missing at once, and text that was never seen."""
+    row = rows.head(1)
+    odd = []
+    for name in list(rows.columns)[:40]:
+        one = row.copy()
+        one[name] = None
+        odd.append(one)
+    unseen = row.copy()
+    for name in rows.columns:
+        if not pd.api.types.is_numeric_dtype(rows[name]) and not pd.api.types.is_datetime64_any_dtype(rows[name]):
+            unseen[name] = "never seen before"
+    predict(pd.concat([*odd, unseen], ignore_index=True)).to_csv("odd.csv", index=False)
+
+
+def predict(frame: pd.DataFrame) -> pd.DataFrame:
+    """The release's own predict function."""
+    import inference
+
+    table: pd.DataFrame = inference.predict(frame)
+    return table
+
+
+TRIALS = {"whole file": run_whole, "columns reordered": run_reordered, "row by row": run_single, "odd rows": run_odd}
+
+if __name__ == "__main__":
+    sys.exit(main())

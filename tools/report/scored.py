@@ -1,0 +1,57 @@
+"""Predictions beside their labels, checked and made ready for plots and tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from state.task import Task
+from tools.report import curves
+from tools.report.facts import ReportFacts
+from tools.report.figures import FIRST, SECOND
+
+
+class Scored:
+    """Predictions with their labels for one set of rows, checked and made ready for plotting."""
+
+    def __init__(
+        self, title: str, colour: str, task: Task, labels: np.ndarray, predictions: np.ndarray, times: np.ndarray | None
+    ) -> None:
+        predictions = np.asarray(predictions, dtype=float)
+        good = np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1)
+        self.title, self.colour, self.task = title, colour, task
+        self.predictions = predictions[good] if task.is_classification else predictions[good].reshape(-1)
+        self.times = None if times is None else np.asarray(times)[good]
+        labels = np.asarray(labels)[good]
+        if task.is_classification:
+            self.truth = curves.label_indices(labels, task.classes)
+        else:
+            self.truth = labels.astype(float)
+
+    @property
+    def guess(self) -> np.ndarray:
+        """Predicted class index."""
+        return np.asarray(self.predictions.argmax(axis=1))
+
+    @property
+    def positive(self) -> tuple[np.ndarray, np.ndarray]:
+        """Binary tasks: is the row positive, and the predicted chance of that."""
+        task = self.task
+        index = task.classes.index(task.positive) if task.positive in task.classes else len(task.classes) - 1
+        return self.truth == index, self.predictions[:, index]
+
+
+def scored_sets(facts: ReportFacts) -> list[Scored]:
+    """Out-of-fold rows and sealed test rows, as far as they are there and have the right shape."""
+    sets = []
+    for title, colour, labels, predictions, times in (
+        ("out-of-fold", FIRST, facts.oof_labels, facts.oof_predictions, facts.oof_times),
+        ("sealed test", SECOND, facts.test_labels, facts.test_predictions, facts.test_times),
+    ):
+        if labels is None or predictions is None or not len(labels) or len(labels) != len(predictions):
+            continue
+        if facts.task.is_classification and np.shape(predictions)[1:] != (len(facts.task.classes),):
+            continue
+        one = Scored(title, colour, facts.task, labels, predictions, times)
+        if len(one.truth):
+            sets.append(one)
+    return sets

@@ -1,0 +1,169 @@
+"""The search: plans and reasons, candidates, decisions, what people said, cost and time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from state.candidate import Candidate
+from tools.report.facts import ReportFacts
+from tools.report.outcome import best_baseline
+from tools.report.tree import order, tree_svg
+from tools.report.words import decimals, instant, lift, moment, number, seconds
+
+MOST_CANDIDATES = 150
+STEPS = (
+    ("exploration", "data exploration"),
+    ("split", "data split"),
+    ("representation", "representation"),
+    ("architecture", "architecture"),
+    ("training", "training"),
+    ("inference", "inference"),
+    ("prediction_exploration", "prediction exploration"),
+    ("evaluation", "validation evaluation"),
+)
+
+
+def plans(facts: ReportFacts) -> list[dict[str, Any]]:
+    """Per iteration: the iteration plan's steps, and its plans with their reasons and what they answer."""
+    by_iteration: dict[int, list[Candidate]] = {}
+    for candidate in facts.candidates:
+        if not candidate.members:
+            by_iteration.setdefault(candidate.iteration, []).append(candidate)
+    written = {plan.iteration: plan for plan in facts.iteration_plans}
+    known = {finding.id: finding.text for finding in facts.findings}
+    views = []
+    for number_ in sorted(by_iteration.keys() | written.keys()):
+        plan = written.get(number_)
+        steps = [(title, getattr(plan, name)) for name, title in STEPS if plan and getattr(plan, name)]
+        mine = [_plan(candidate, known) for candidate in by_iteration.get(number_, [])]
+        views.append({"number": number_, "plan": plan, "steps": steps, "plans": mine})
+    return views
+
+
+def _plan(candidate: Candidate, findings: Mapping[str, str]) -> dict[str, Any]:
+    plan = candidate.plan
+    became = number(candidate.score.value) if candidate.score else candidate.status
+    return {"plan": plan, "became": became, "answers": [findings.get(cited, cited) for cited in plan.cites]}
+
+
+def candidates(facts: ReportFacts) -> dict[str, Any]:
+    """The tree and the table."""
+    metric = facts.task.metric
+    constant = best_baseline(facts, "constant") or best_baseline(facts)
+    rows = [_candidate(candidate, depth, facts) for candidate, depth in order(facts.candidates)]
+    kept = [row for index, row in enumerate(rows) if index < MOST_CANDIDATES or row["best"]]
+    # Names inside are escaped by tree_svg.
+    tree = Markup(tree_svg(facts.candidates, facts.best, metric, constant))  # noqa: S704
+    return {"tree": tree, "rows": kept, "more": len(rows) - len(kept)}
+
+
+def _candidate(candidate: Candidate, depth: int, facts: ReportFacts) -> dict[str, Any]:
+    score = candidate.score
+    constant = best_baseline(facts, "constant")
+    removed = lift(facts.task.metric, score.value, constant[1]) if score and constant else None
+    return {
+        "candidate": candidate,
+        "depth": min(depth, 8),
+        "best": candidate.id == facts.best,
+        "score": number(score.value) if score else "",
+        "interval": f"{number(score.low)} to {number(score.high)}" if score else "",
+        "folds": ", ".join(number(fold, 3) for fold in score.folds) if score else "",
+        "lift": None if removed is None else f"{100 * removed:.0f} %",
+        "seconds": seconds(candidate.seconds),
+        "attempts": len(candidate.attempts),
+        "members": [(member.candidate, f"{100 * member.weight:.0f} %") for member in candidate.members],
+        "reason": candidate.reason or _last_error(candidate),
+    }
+
+
+def _last_error(candidate: Candidate) -> str:
+    if candidate.status == "done" or not candidate.attempts:
+        return ""
+    last = candidate.attempts[-1]
+    line = last.error.strip().splitlines()[-1] if last.error.strip() else ""
+    return f"{last.outcome}: {line}" if line else last.outcome
+
+
+def ladder(facts: ReportFacts) -> list[dict[str, Any]]:
+    """Baselines, weakest first, then the released model: value, bar length and what it gains over the rung below."""
+    metric = facts.task.metric
+    known = [baseline for baseline in facts.baselines if baseline.get("value") is not None]
+    rungs = [(str(one.get("name", "")), float(one["value"]), str(one.get("note") or "")) for one in known]
+    rungs.sort(key=lambda rung: rung[1], reverse=metric.direction == "lower")
+    best = facts.candidate(facts.best)
+    if best and best.score:
+        rungs.append(
+            (best.plan.title or best.id, best.score.value, "out of fold, the rows the baselines were scored on")
+        )
+    if not rungs:
+        return []
+    least, most = min(0.0, *(rung[1] for rung in rungs)), max(rung[1] for rung in rungs)
+    spread = (most - least) or 1.0
+    constant = best_baseline(facts, "constant") or (rungs[0][0], rungs[0][1])
+    return [
+        {
+            "name": name,
+            "value": number(value),
+            "part": (value - least) / spread,
+            "lift": None if name == constant[0] else lift(metric, value, constant[1]),
+            "against": constant[0],
+            "note": note,
+            "model": best is not None and best.score is not None and index == len(rungs) - 1,
+        }
+        for index, (name, value, note) in enumerate(rungs)
+    ]
+
+
+def importance(facts: ReportFacts, most: int = 25) -> dict[str, Any]:
+    """The columns that matter, strongest first."""
+    ranked = sorted(facts.importance, key=lambda item: -item[1])
+    top = max((drop for _, drop, _ in ranked), default=0.0)
+    places = min(6, max(0, 2 - math.floor(math.log10(top)))) if top > 0 else 4
+    helpful = [item for item in ranked if item[1] > 0]
+    bars = [
+        {"name": name, "part": drop / top, "drop": decimals(drop, places), "std": decimals(std, places) if std else ""}
+        for name, drop, std in helpful[:most]
+    ]
+    more = max(0, len(helpful) - most)
+    return {"bars": bars, "more": more, "useless": len(ranked) - len(helpful), "measured": bool(ranked)}
+
+
+def costs(facts: ReportFacts) -> dict[str, Any]:
+    """Seconds per step of the graph, and tokens and money per role."""
+    exchanges = [dict(exchange) for exchange in facts.exchanges]
+    total: float | None = 0.0
+    for exchange in exchanges:
+        cost = exchange.get("cost")
+        total = None if cost is None or total is None else total + float(cost)
+    return {"phases": _phases(facts), "exchanges": exchanges, "total": total, "asked": any(
+        exchange.get("tokens_in") or exchange.get("tokens_out") for exchange in exchanges
+    )}  # fmt: skip
+
+
+def _phases(facts: ReportFacts) -> list[dict[str, Any]]:
+    """Wall seconds between the start of one step and the next, summed per role, in order of first appearance."""
+    starts = []
+    for event in facts.events:
+        when = instant(event.get("time"))
+        if event.get("kind") == "phase" and when:
+            details = event.get("data")
+            role = event.get("role") or (details.get("role") if isinstance(details, Mapping) else "") or ""
+            starts.append((str(role), when.timestamp()))
+    last = max((when.timestamp() for event in facts.events if (when := instant(event.get("time")))), default=0.0)
+    spent: dict[str, float] = {}
+    for (role, start), (_, end) in zip(starts, [*starts[1:], ("", last)], strict=False):
+        spent[role] = spent.get(role, 0.0) + max(0.0, end - start)
+    most = max(spent.values(), default=0.0) or 1.0
+    return [{"role": role, "seconds": seconds(span), "part": span / most} for role, span in spent.items()]
+
+
+def answers(facts: ReportFacts) -> list[dict[str, str]]:
+    """What people decided, with the time."""
+    return [
+        {"gate": str(answer.get("gate", "")), "time": moment(answer.get("time")), "text": str(answer.get("text", ""))}
+        for answer in facts.answers
+    ]

@@ -1,0 +1,122 @@
+"""The database of one run: what happened (events), the candidates (append-only, versioned), exchanges with experts.
+
+LangGraph's checkpointer keeps its tables in the same file through a connection of its own.
+
+The candidate log answers for forks: a row is never changed, its version is its place in the log, and a graph state
+holds the newest version that belongs to it. Reading with that version gives the candidates exactly as that state knew
+them, whatever was appended later.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from state.candidate import Candidate
+from state.records import canonical_json
+from tools.catalogue import now
+from tools.database import Database, clean, pack
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+
+class RunLog:
+    """Rows of a run's database. Reading never creates the file; every write is durable when it returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.database = Database(path, "run")
+
+    def close(self) -> None:
+        self.database.close()
+
+    # ---- events --------------------------------------------------------------------------------------------
+
+    def add_event(self, kind: str, role: str, text: str, data: dict[str, Any] | None = None) -> int:
+        """Append an event and return its number, which grows within the run."""
+        row = {"time": now(), "kind": kind, "role": role, "text": clean(text), "data": pack(data or {})}
+        with self.database.write() as db:
+            return _insert(db, "events", row)
+
+    def events(self, after: int = 0) -> list[dict[str, Any]]:
+        """Events with a number above `after`, in order: {seq, time, kind, role, text, data}."""
+        rows = self.database.read("SELECT * FROM events WHERE seq > ? ORDER BY seq", [after])
+        return [{**row, "data": json.loads(row["data"])} for row in rows]
+
+    # ---- candidates ----------------------------------------------------------------------------------------
+
+    def put_candidate(self, candidate: Candidate) -> int:
+        """Append a candidate's record and return its version.
+
+        When it equals the latest record of the same id nothing is appended and that record's version is returned, so a
+        step that is run again leaves the log as it was.
+        """
+        record = canonical_json(candidate)
+        with self.database.write() as db:
+            latest = self.database.read(
+                "SELECT version, record FROM candidates WHERE id = ? ORDER BY version DESC LIMIT 1", [candidate.id]
+            )
+            if latest and latest[0]["record"] == record:
+                return int(latest[0]["version"])
+            return _insert(db, "candidates", {"id": candidate.id, "record": record, "created": now()})
+
+    def candidates(self, version: int | None = None) -> dict[str, Candidate]:
+        """The latest record of each candidate among rows up to `version` (all when None), in order of appearance."""
+        rows = self.database.read(
+            "SELECT log.record FROM candidates AS log JOIN ("
+            "  SELECT min(version) AS first, max(version) AS latest FROM candidates"
+            "  WHERE ?1 IS NULL OR version <= ?1 GROUP BY id"
+            ") AS seen ON log.version = seen.latest ORDER BY seen.first",
+            [version],
+        )
+        found = (Candidate.model_validate_json(row["record"]) for row in rows)
+        return {candidate.id: candidate for candidate in found}
+
+    # ---- exchanges with experts ----------------------------------------------------------------------------
+
+    def put_exchange(
+        self,
+        role: str,
+        expert: str,
+        question: dict[str, Any],
+        answer: dict[str, Any] | None,
+        tokens_in: int = 0,
+        tokens_out: int = 0,
+        cost: float = 0.0,
+        seconds: float = 0.0,
+        cached: bool = False,
+        error: str = "",
+    ) -> int:
+        """Append one question and its answer (None when there was none), with what it cost. Returns its number."""
+        row = {
+            "time": now(),
+            "role": role,
+            "expert": expert,
+            "question": pack(question),
+            "answer": None if answer is None else pack(answer),
+            "tokens_in": int(tokens_in),
+            "tokens_out": int(tokens_out),
+            "cost": float(cost),
+            "seconds": float(seconds),
+            "cached": int(cached),
+            "error": clean(error),
+        }
+        with self.database.write() as db:
+            return _insert(db, "exchanges", row)
+
+    def exchanges(self) -> list[dict[str, Any]]:
+        """All exchanges in order, each with the fields of `put_exchange` and `number`, `time`."""
+        rows = self.database.read("SELECT * FROM exchanges ORDER BY number")
+        for row in rows:
+            row["question"] = json.loads(row["question"])
+            row["answer"] = None if row["answer"] is None else json.loads(row["answer"])
+            row["cached"] = bool(row["cached"])
+        return rows
+
+
+def _insert(db: sqlite_utils.Database, table: str, row: dict[str, Any]) -> int:
+    """Insert a row and return the number SQLite gave it."""
+    number = db.table(table).insert(row).last_pk
+    assert isinstance(number, int)
+    return number

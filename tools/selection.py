@@ -1,0 +1,108 @@
+"""Choosing among finished candidates: paired comparison, and the weights of an ensemble, from out-of-fold predictions.
+
+The framework holds labels and predictions, so both are free of any further training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from state.candidate import Candidate, Member
+from state.task import Task
+from tools.scoring import score
+
+Array = np.ndarray
+
+MOST_ROWS = 8_000
+"""Weights are searched on at most this many rows: beyond it they no longer change, and every step costs a scoring."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Out-of-fold predictions of one candidate. rows: (n,) positions, ascending; values: (n,) or (n, classes)."""
+
+    rows: Array
+    values: Array
+
+
+def common_rows(parts: list[OutOfFold]) -> Array:
+    """Positions that every candidate has a prediction for."""
+    rows = parts[0].rows
+    for part in parts[1:]:
+        rows = np.intersect1d(rows, part.rows, assume_unique=True)
+    return rows
+
+
+def at_rows(part: OutOfFold, rows: Array) -> Array:
+    """The predictions at the given positions (a subset of `part.rows`, ascending)."""
+    return part.values[np.searchsorted(part.rows, rows)]
+
+
+def blend(parts: Mapping[str, OutOfFold], members: list[Member]) -> OutOfFold:
+    """The weighted mean of the members' out-of-fold predictions, on the rows all of them have."""
+    chosen = [parts[member.candidate] for member in members]
+    rows = common_rows(chosen)
+    total = sum(member.weight for member in members)
+    values = sum(member.weight / total * at_rows(part, rows) for member, part in zip(members, chosen, strict=True))
+    return OutOfFold(rows, np.asarray(values))
+
+
+def ensemble_members(
+    task: Task, labels: Array, parts: Mapping[str, OutOfFold], *, seed: int, rounds: int = 30, most: int = 6
+) -> list[Member]:
+    """Greedy weighted selection with replacement from the best single candidate on.
+
+    Caruana, Niculescu-Mizil, Crew, Ksikes: Ensemble Selection from Libraries of Models, ICML 2004. Stops when no
+    further vote improves the score, so it never grows beyond what the data supports; `most` bounds the members.
+    """
+    rows = common_rows(list(parts.values()))
+    if rows.size > MOST_ROWS:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_ROWS, replace=False))
+    truth = labels[rows]
+    values = {name: at_rows(part, rows) for name, part in parts.items()}
+
+    def value_of(predictions: Array) -> float:
+        return score(task.metric, truth, predictions, task.classes, task.positive)
+
+    votes: dict[str, int] = {}
+    total: Array | None = None
+    best: float | None = None
+    for count in range(1, rounds + 1):
+        names = list(values) if len(votes) < most else list(votes)
+        trials = {name: value_of((values[name] if total is None else total + values[name]) / count) for name in names}
+        name = names[0]
+        for other in names[1:]:
+            if task.metric.better(trials[other], trials[name]):
+                name = other
+        if best is not None and not task.metric.better(trials[name], best):
+            break
+        best = trials[name]
+        total = values[name] if total is None else total + values[name]
+        votes[name] = votes.get(name, 0) + 1
+    cast = sum(votes.values())
+    return [Member(candidate=name, weight=votes[name] / cast) for name in sorted(votes, key=lambda n: -votes[n])]
+
+
+def best_of(task: Task, candidates: list[Candidate]) -> Candidate | None:
+    """The usable candidate with the best score; of equals the quicker one.
+
+    Only candidates scored on the most rows stand for election: a score of one lucky fold says little.
+    """
+    usable = [candidate for candidate in candidates if candidate.usable]
+    most = max((candidate.score.rows for candidate in usable if candidate.score), default=0)
+    best: Candidate | None = None
+    for candidate in usable:
+        if candidate.score and candidate.score.rows == most and (best is None or _beats(task, candidate, best)):
+            best = candidate
+    return best
+
+
+def _beats(task: Task, one: Candidate, other: Candidate) -> bool:
+    if one.score is None or other.score is None:
+        return other.score is None
+    if one.score.value == other.score.value:
+        return one.fit_seconds < other.fit_seconds
+    return task.metric.better(one.score.value, other.score.value)

@@ -1,0 +1,194 @@
+"""Training jobs of a candidate: folds, their pooled out-of-fold predictions, and the score the framework gives them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from state.candidate import Candidate, Score
+from state.jobs import Job, Receipt
+from state.task import Prepared, Task
+from tools.scoring import check_predictions, interval, score
+from tools.selection import OutOfFold
+from tools.workbench import Workbench
+
+LIKELY_MEMBERS = 3
+"""Members an ensemble usually has."""
+FULL_FIT = 1.3
+"""A fit on all rows takes longer than one on the rows of a fold."""
+MOST_RESERVED = 0.4
+"""Share of the limit that is kept back at most for final fits."""
+
+
+@dataclass
+class FoldRun:
+    """What came of a program's folds. `problem` is empty when every started fold gave valid predictions."""
+
+    receipts: list[Receipt] = field(default_factory=list)
+    predictions: dict[int, np.ndarray] = field(default_factory=dict)
+    outcome: str = "done"
+    problem: str = ""
+    out_of_time: bool = False
+
+
+async def run_folds(
+    desk: Workbench, task: Task, prepared: Prepared, program: str, *, label: str, share: float
+) -> FoldRun:
+    """Run the first fold, and when it is good and the time allows, the others side by side.
+
+    share: wall seconds of the search this program may use. Stops at the first failure.
+    """
+    run = FoldRun()
+    if desk.budget.search_left() <= 0:
+        run.out_of_time = True
+        return run
+    count = len(prepared.train_files)
+    await _fold(desk, task, prepared, program, 0, run, label, share / max(1.0, count / desk.slots))
+    if run.problem or not run.predictions:
+        return run
+    rest = _affordable(desk, run.receipts[0], count - 1)
+    run.out_of_time = len(rest) < count - 1
+    each = share / max(1.0, count / desk.slots)
+    await asyncio.gather(*(_fold(desk, task, prepared, program, fold, run, label, each) for fold in rest))
+    return run
+
+
+def _affordable(desk: Workbench, first: Receipt, others: int) -> range:
+    """Folds that can end in the search time left, judged by the first one. A reused receipt costs nothing."""
+    if first.reused:
+        return range(1, others + 1)
+    rounds = int(desk.budget.search_left() // max(first.seconds * 1.1, 0.05))
+    return range(1, 1 + min(others, rounds * desk.slots))
+
+
+async def _fold(
+    desk: Workbench, task: Task, prepared: Prepared, program: str, fold: int, run: FoldRun, label: str, share: float
+) -> None:
+    def job() -> Job:
+        left = max(1.0, desk.budget.search_left())
+        desk.say("job", "runner", candidate=label, fold=fold, state="started")
+        return Job(
+            kind="fold",
+            files={
+                "program.py": program,
+                "features.arrow": prepared.features,
+                "train.arrow": prepared.train_files[fold],
+                "valid.arrow": prepared.valid_files[fold],
+            },
+            params={"task": task.for_program(), "seed": desk.settings.seed},
+            time_limit=max(1.0, min(share, left * 0.8)),
+            fold=fold,
+            limits=desk.limits(left + 1.0),
+            label=f"{label} fold {fold}",
+        )
+
+    if run.problem or (fold > 0 and desk.budget.search_left() <= 0):
+        run.out_of_time = run.out_of_time or not run.problem
+        return
+    receipt = await desk.start(job)
+    run.receipts.append(receipt)
+    desk.say(
+        "job",
+        "runner",
+        candidate=label,
+        fold=fold,
+        state=receipt.status,
+        seconds=receipt.seconds,
+        reused=receipt.reused,
+    )
+    _take(desk, task, prepared, fold, receipt, run)
+
+
+def _take(desk: Workbench, task: Task, prepared: Prepared, fold: int, receipt: Receipt, run: FoldRun) -> None:
+    """Validate what a fold returned; keep its predictions or its failure."""
+    if not receipt.ok:
+        if receipt.status == "timeout" and run.predictions and desk.budget.search_left() <= 0:
+            run.out_of_time = True  # the search ended, not the program
+            return
+        run.outcome = receipt.status if receipt.status in {"timeout", "memory", "signal"} else "error"
+        run.problem = receipt.error or f"the program ended: {receipt.status}"
+        return
+    predictions = desk.artifacts.get_array(receipt.outputs["predictions.npy"])
+    rows = fold_rows(desk, prepared, fold)
+    if problems := check_predictions(predictions, len(rows), task.classes):
+        run.outcome, run.problem = "bad predictions", "; ".join(problems)
+        return
+    run.predictions[fold] = predictions
+
+
+def fold_rows(desk: Workbench, prepared: Prepared, fold: int) -> np.ndarray:
+    """Positions of a fold's validation rows, in the order its predictions come."""
+    return desk.artifacts.get_frame(prepared.valid_files[fold])["row"].to_numpy().astype(int)
+
+
+def pool(desk: Workbench, prepared: Prepared, predictions: dict[int, np.ndarray]) -> OutOfFold:
+    """Out-of-fold predictions of all finished folds, by ascending position."""
+    rows = np.concatenate([fold_rows(desk, prepared, fold) for fold in sorted(predictions)])
+    values = np.concatenate([predictions[fold] for fold in sorted(predictions)])
+    order = np.argsort(rows, kind="stable")
+    return OutOfFold(rows[order], values[order])
+
+
+def score_of(desk: Workbench, task: Task, prepared: Prepared, part: OutOfFold, folds: list[int]) -> Score:
+    """The framework's score of pooled predictions, with the scores of single folds and a bootstrap interval."""
+    labels = desk.labels(prepared)
+    truth = labels[part.rows]
+
+    def value_at(rows: np.ndarray) -> float:
+        values = part.values[np.searchsorted(part.rows, rows)]
+        return score(task.metric, labels[rows], values, task.classes, task.positive)
+
+    low, high = interval(task.metric, truth, part.values, task.classes, task.positive, seed=desk.settings.seed)
+    return Score(
+        value=score(task.metric, truth, part.values, task.classes, task.positive),
+        folds=[value_at(np.intersect1d(fold_rows(desk, prepared, fold), part.rows)) for fold in folds],
+        low=low,
+        high=high,
+        rows=int(part.rows.size),
+    )
+
+
+def store_oof(desk: Workbench, part: OutOfFold) -> str:
+    """Put out-of-fold predictions into the artifact store: columns `row`, `p0`, `p1`, …"""
+    values = part.values.reshape(len(part.rows), -1)
+    frame = pd.DataFrame({f"p{index}": values[:, index] for index in range(values.shape[1])})
+    frame.insert(0, "row", part.rows.astype("float64"))
+    return desk.artifacts.put_frame(frame)
+
+
+def load_oof(desk: Workbench, reference: str) -> OutOfFold:
+    """The predictions `store_oof` put."""
+    frame = desk.artifacts.get_frame(reference)
+    values = frame.drop(columns="row").to_numpy()
+    return OutOfFold(frame["row"].to_numpy().astype(int), values[:, 0] if values.shape[1] == 1 else values)
+
+
+def reserve_final_fits(desk: Workbench, candidates: dict[str, Candidate]) -> None:
+    """Keep time for the fits after the search: the likely members, each fitted for the sealed test and for the release.
+
+    Told after every scored candidate, so that the search ends while there is still time to release what it found.
+    """
+    costs = sorted(one.fit_seconds for one in candidates.values() if one.usable and one.program)
+    most = sum(costs[-LIKELY_MEMBERS:])
+    at_once = min(desk.slots, max(1, len(costs)))
+    desk.budget.reserve(min(2 * FULL_FIT * most / at_once, MOST_RESERVED * desk.budget.total))
+
+
+def merge_effective(effectives: list[dict[str, Any]]) -> dict[str, Any]:
+    """One set of effective parameters from those of the folds: medians of numbers, the most common of the rest."""
+    merged: dict[str, Any] = {}
+    for name in {name for effective in effectives for name in effective}:
+        values = [effective[name] for effective in effectives if name in effective]
+        if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+            merged[name] = round(float(np.median(values)))
+        elif all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            merged[name] = float(np.median(values))
+        else:
+            spellings = Counter(map(repr, values))
+            merged[name] = max(values, key=lambda value: spellings[repr(value)])
+    return dict(sorted(merged.items()))

@@ -1,0 +1,250 @@
+"""The workbench: every live handle a role works with, opened from settings and never put into state.
+
+One workbench is open per run and process. Roles get it as an argument; the graph's node wrapper opens it, so that it
+is the same for the command line, a notebook and the LangGraph server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from state.brief import Brief
+from state.candidate import Candidate
+from state.errors import RunPaused
+from state.jobs import Job, Limits, Receipt
+from state.profile import Profile
+from state.records import to_plain
+from state.settings import Settings
+from state.task import Prepared, Task
+from tools.artifacts import ArtifactStore, open_artifacts
+from tools.budget import Budget
+from tools.executors import Executor
+from tools.experts import Expert
+from tools.home import home, run_folder
+from tools.journal import Journal
+from tools.store import Catalogue, RunLog
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from tools.intake.request import Request
+
+Listener = Callable[[dict[str, Any]], None]
+
+_LIBRARIES = ("numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "skrub", "pyarrow")
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries programs compute with; part of every job's key."""
+    return {name: metadata.version(name) for name in _LIBRARIES}
+
+
+@dataclass
+class Workbench:
+    """Handles of one run in one process."""
+
+    run_id: str
+    settings: Settings
+    artifacts: ArtifactStore
+    catalogue: Catalogue
+    log: RunLog
+    journal: Journal
+    executor: Executor
+    budget: Budget
+    slots: int
+    listeners: list[Listener] = field(default_factory=list)
+    draining: bool = False
+    """Set when the person asked to stop: running jobs finish, no new one starts."""
+    request: Request | None = None
+    """The checked input, when this process has read it."""
+    _brief: tuple[str, Brief] | None = None
+    _gate: asyncio.Semaphore | None = None
+    _running: int = 0
+
+    # ---- facts ----
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        return library_versions()
+
+    def brief(self, reference: str) -> Brief:
+        """The run's fixed facts, read once per reference."""
+        if self._brief is None or self._brief[0] != reference:
+            self._brief = (reference, Brief.model_validate(self.artifacts.get_json(reference)))
+        return self._brief[1]
+
+    def framed(self, reference: str) -> tuple[Task, Prepared, Profile]:
+        """Task, prepared data and profile of a brief the examiner has completed."""
+        brief = self.brief(reference)
+        assert brief.task is not None
+        assert brief.prepared is not None
+        assert brief.profile is not None
+        return brief.task, brief.prepared, self.profile(brief.profile)
+
+    def profile(self, reference: str) -> Profile:
+        return Profile.model_validate(self.artifacts.get_json(reference))
+
+    def labels(self, prepared: Prepared) -> np.ndarray:
+        """Labels of the non-sealed rows by position. Stay in this process."""
+        return self.artifacts.get_frame(prepared.labels)["label"].to_numpy()
+
+    def features(self, prepared: Prepared) -> pd.DataFrame:
+        return self.artifacts.get_frame(prepared.features)
+
+    # ---- experts ----
+
+    def expert(self, role: str) -> Expert:
+        """The expert the settings name for a role; an LLM falls back to the builtin one and says so."""
+        from tools.experts.opening import open_expert
+
+        return open_expert(role, self.settings, runlog=self.log, journal=self.journal, note=self.note)
+
+    @cached_property
+    def builtin(self) -> Expert:
+        from tools.experts.builtin import BuiltinExpert
+
+        return BuiltinExpert()
+
+    # ---- saying what happens ----
+
+    def say(self, kind: str, role: str, text: str = "", /, **data: Any) -> None:
+        """Append an event to the run's log and tell every listener. Writes the table `events`."""
+        plain = to_plain(data)
+        sequence = self.log.add_event(kind, role, text, plain)
+        for listener in list(self.listeners):
+            listener({"seq": sequence, "kind": kind, "role": role, "text": text, "data": plain})
+
+    def note(self, text: str, role: str = "") -> None:
+        self.say("note", role, text)
+
+    def record(self, candidate: Candidate, role: str, **more: Any) -> int:
+        """Put a candidate's newest record into the log and tell it. Returns the log's version."""
+        version = self.log.put_candidate(candidate)
+        self.say("candidate", role, candidate=candidate_brief(candidate, **more))
+        return version
+
+    # ---- running jobs ----
+
+    async def execute(self, job: Job) -> Receipt:
+        """Run a job once and for all: a finished one is answered from the journal, across resumes, forks and runs."""
+        key = job.key(self.versions)
+
+        async def run() -> dict[str, Any]:
+            return (await self.executor.submit(job, key)).plain()
+
+        # A limit says something about this run's time and memory, not about the program: it is not remembered.
+        result, reused = await self.journal.effect(
+            key, job.kind, run, keep=lambda receipt: receipt["status"] in {"done", "error", "bad output"}
+        )
+        return Receipt.model_validate(result).but(reused=reused)
+
+    async def start(self, make: Callable[[], Job]) -> Receipt:
+        """Wait for a free slot, build the job (with the time left at that moment) and execute it.
+
+        Raises RunPaused once a person asked to stop, after the jobs that run have finished.
+        """
+        gate = self._open_gate()
+        async with gate:
+            if not self.draining:
+                self._running += 1
+                try:
+                    return await self.execute(make())
+                finally:
+                    self._running -= 1
+        while self._running:
+            await asyncio.sleep(0.05)
+        raise RunPaused("paused: the running programs were let finish", hint="`modelwright resume` continues")
+
+    def _open_gate(self) -> asyncio.Semaphore:
+        if self._gate is None:
+            self._gate = asyncio.Semaphore(self.slots)
+        return self._gate
+
+    def limits(self, seconds: float) -> Limits:
+        """Hard limits of one job."""
+        from tools.sandbox import default_memory_mb
+
+        cap = self.settings.run_timeout
+        return Limits(
+            seconds=max(1.0, min(seconds, cap) if cap else seconds),
+            memory_mb=self.settings.memory_mb or default_memory_mb(self.slots),
+        )
+
+    def close(self) -> None:
+        self.executor.close()
+        self.log.close()
+        self.catalogue.close()
+
+
+def candidate_brief(candidate: Candidate, **more: Any) -> dict[str, Any]:
+    """What progress and tables show of a candidate."""
+    score = candidate.score
+    return {
+        "id": candidate.id,
+        "title": candidate.plan.title,
+        "status": candidate.status,
+        "operator": candidate.plan.operator,
+        "parent": candidate.plan.parent,
+        "iteration": candidate.iteration,
+        "score": score.value if score else None,
+        "low": score.low if score else None,
+        "high": score.high if score else None,
+        "folds_done": len(score.folds) if score else 0,
+        "seconds": candidate.seconds,
+        "error": candidate.reason,
+        "attempt": len(candidate.attempts),
+        "expert": candidate.expert,
+        "members": [member.plain() for member in candidate.members],
+        **more,
+    }
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_OPEN: dict[str, Workbench] = {}
+
+
+def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = None) -> Workbench:
+    """The open workbench of a run, opened at the first call.
+
+    Writes: `MODELWRIGHT_HOME` (catalogue, artifacts, jobs) and the run's folder.
+    """
+    if run_id in _OPEN:
+        return _OPEN[run_id]
+    from tools.executors.process import ProcessExecutor
+
+    slots = settings.jobs or cores()
+    artifacts = open_artifacts()
+    catalogue = Catalogue(home() / "catalogue.db")
+    executor = ProcessExecutor(artifacts, home() / "jobs", slots=slots, threads_per_job=1)
+    executor.warm()
+    bench = Workbench(
+        run_id=run_id,
+        settings=settings,
+        artifacts=artifacts,
+        catalogue=catalogue,
+        log=RunLog(run_folder(run_id) / "run.db"),
+        journal=Journal(catalogue, run_id, fresh=settings.fresh),
+        executor=executor,
+        budget=budget or Budget(settings.time_limit),
+        slots=slots,
+    )
+    _OPEN[run_id] = bench
+    return bench
+
+
+def close_workbench(run_id: str) -> None:
+    """Kill running jobs, close databases. Does nothing when the run has no open workbench."""
+    bench = _OPEN.pop(run_id, None)
+    if bench is not None:
+        bench.close()
