@@ -148,9 +148,7 @@ async def _drive(
             desk.say("override", "", f"{name} is now {value}", name=name, value=value)
         try:
             desk.catalogue.update_run(run.id, status="running", settings=settings.model_dump(mode="json"))
-            # A file of its own: a log row written on the loop's thread would wait for a checkpoint's open
-            # transaction, whose commit waits for the loop.
-            async with open_saver(folder / "checkpoints.db") as saver:
+            async with open_saver(folder / "run.db") as saver:
                 return await _invoke(run, desk, build_graph(saver), graph_input, answers or {})
         finally:
             budget.save()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.intake.request import check_request
-
 from state.brief import Brief
 from state.modeling import ModelingState
+from tools.intake.request import check_request
 from tools.profiling.profile import profile_table
 from tools.workbench import Workbench
 

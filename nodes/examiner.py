@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from state.modeling import ModelingState
 from tools.framing import frame_task
 from tools.labels import canonical_labels
-
-from state.modeling import ModelingState
 from tools.splits import deal, prepare
 from tools.workbench import Workbench
 

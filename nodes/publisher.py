@@ -39,7 +39,7 @@ async def publisher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     lessons = lessons_of(desk.run_id, task, profile.traits, list(candidates.values()))
     write_run_report(desk, state, report, importance=importance, release=release, refit=refit)
     if release is not None:
-        publish_release(desk, state, release, members, refit=refit, report=report)
+        await publish_release(desk, state, release, members, refit=refit, report=report)
     remember(desk.catalogue, lessons)
     summary = _summary(state, task, release, report, refit)
     desk.say("release", "publisher", **summary)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tools.baselines import baseline_ladder
-from tools.leaks import run_leak_checks
 
 from state.candidate import Candidate, Check, Finding, Score, Verdict
 from state.errors import ExpertError
@@ -15,7 +13,9 @@ from state.profile import Profile
 from state.questions import ReviewQuestion
 from state.release import ReleaseMember
 from state.task import Task
+from tools.baselines import baseline_ladder
 from tools.finalfit import chosen_members
+from tools.leaks import run_leak_checks
 from tools.reproducing import check_reproducible
 from tools.sealed import open_sealed_test
 from tools.workbench import Workbench

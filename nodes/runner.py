@@ -9,7 +9,7 @@ import numpy as np
 from state.candidate import Attempt, Candidate, Outcome, Plan
 from state.modeling import BranchState
 from state.task import Prepared, Task
-from tools.training import FoldRun, merge_effective, pool, run_folds, score_of, store_oof
+from tools.training import FoldRun, merge_effective, pool, reserve_final_fits, run_folds, score_of, store_oof
 from tools.workbench import Workbench
 
 
@@ -45,12 +45,9 @@ async def runner(state: BranchState, desk: Workbench) -> dict[str, Any]:
         candidate = candidate.but(status="dropped", reason="the time for the search was used up")
     else:
         candidate = candidate.but(reason=run.problem.strip().splitlines()[-1] if run.problem else "no predictions")
-    return {
-        "problems": [],
-        "attempts": attempts,
-        "finished": True,
-        "candidates_version": desk.record(candidate, "runner"),
-    }
+    version = desk.record(candidate, "runner")
+    reserve_final_fits(desk, desk.log.candidates())
+    return {"problems": [], "attempts": attempts, "finished": True, "candidates_version": version}
 
 
 def _share(desk: Workbench, state: BranchState) -> float:

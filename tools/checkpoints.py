@@ -100,17 +100,16 @@ class RunSaver(AsyncSqliteSaver):
         if not writes:
             return
         await self.setup()
-        place = config["configurable"]
+        place = config.get("configurable", {})
         keys = (str(place["thread_id"]), str(place["checkpoint_ns"]), str(place["checkpoint_id"]), task_id, task_path)
         rows = [
             (*keys, WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
             for index, (channel, value) in enumerate(writes)
         ]
         verb = "REPLACE" if all(channel in WRITES_IDX_MAP for channel, _ in writes) else "IGNORE"
-        statement = (
-            f"INSERT OR {verb} INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, "
-            f"type, value) VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?, ?, ?)'] * len(rows))}"
-        )
+        columns = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
+        marks = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
+        statement = f"INSERT OR {verb} INTO writes ({columns}) VALUES {marks}"  # noqa: S608 - fixed words only
         with named_errors(self.path):
             async with self.lock, self.conn.execute(statement, [cell for row in rows for cell in row]):
                 pass

@@ -64,7 +64,7 @@ def _table(artifacts: ArtifactStore, reference: str | None) -> pd.DataFrame:
     if reference is None:
         return pd.DataFrame()
     with artifacts.get(reference) as stream:
-        return pd.read_csv(stream, float_precision="round_trip", keep_default_na=False, na_values=[""])
+        return pd.read_csv(stream, keep_default_na=False, na_values=[""])
 
 
 def outputs_of(task: Task, table: pd.DataFrame) -> np.ndarray:

@@ -14,8 +14,10 @@ from state.modeling import ModelingState
 from state.release import Baseline, ReleaseFacts, ReleaseMember
 from state.task import Prepared, Task
 from tools.explaining import Importance
+from tools.release.examples import example_job, example_predictions
 from tools.release.folder import publish
 from tools.release.layout import runtime_files
+from tools.release.training import fitting_order
 from tools.report.facts import ReportFacts, summarise_exchanges
 from tools.report.page import write_report
 from tools.sandbox import tier
@@ -34,7 +36,7 @@ def refit_data(desk: Workbench, prepared: Prepared) -> tuple[str, str]:
     return desk.artifacts.put_frame(together), desk.artifacts.put_frame(rows)
 
 
-def publish_release(
+async def publish_release(
     desk: Workbench, state: ModelingState, folder: Path, members: list[ReleaseMember], *, refit: str, report: Path
 ) -> dict[str, Any]:
     """Write the release folder and return its manifest."""
@@ -45,7 +47,12 @@ def publish_release(
         member.but(expert=candidates[member.candidate].expert, title=candidates[member.candidate].plan.title)
         for member in members
     ]
-    order, labels = _fitting_order(desk, state, prepared, refit)
+    order, labels = fitting_order(
+        desk.artifacts.get_frame(prepared.labels),
+        desk.artifacts.get_frame(prepared.sealed_labels),
+        refit="all" if refit == "all" else "train",
+        test_given=desk.brief(state["brief"]).test_table is not None,
+    )
     files = runtime_files(
         members,
         task=task,
@@ -58,26 +65,17 @@ def publish_release(
     )
     facts = _release_facts(desk, state, task, prepared, candidates[state["best"]], members, spec, refit)
     examples = desk.features(prepared).head(EXAMPLES)
+    job = example_job(files, examples, spec, artifacts=desk.artifacts, limits=desk.limits(max(20.0, desk.budget.left())))
+    receipt = await desk.start(lambda: job)
     return publish(
-        folder, files, facts, artifacts=desk.artifacts, examples=examples, example_predictions=None, report=report
+        folder,
+        files,
+        facts,
+        artifacts=desk.artifacts,
+        examples=examples,
+        example_predictions=example_predictions(receipt, artifacts=desk.artifacts),
+        report=report,
     )
-
-
-def _fitting_order(
-    desk: Workbench, state: ModelingState, prepared: Prepared, refit: str
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Which labelled rows of the file the released model was fitted on, in fitting order, and all labels in file order.
-
-    (None, None) when rows of a separate test file were among them: then no single file holds the training data.
-    """
-    known = desk.artifacts.get_frame(prepared.labels)
-    hidden = desk.artifacts.get_frame(prepared.sealed_labels)
-    if desk.brief(state["brief"]).test_table is not None:
-        return None, None
-    everything = pd.concat([known, hidden], ignore_index=True)
-    labels = everything.sort_values("source_row")["label"].to_numpy()
-    fitted = everything if refit == "all" else known
-    return fitted["source_row"].to_numpy().astype(int), labels
 
 
 def _release_facts(

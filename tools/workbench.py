@@ -22,7 +22,7 @@ from state.profile import Profile
 from state.records import to_plain
 from state.settings import Settings
 from state.task import Prepared, Task
-from tools.artifacts import ArtifactStore, open_artifacts
+from tools.artifacts import ArtifactStore, open_artifacts, refs_in
 from tools.budget import Budget
 from tools.executors import Executor
 from tools.experts import Expert
@@ -234,13 +234,18 @@ def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = N
         artifacts=artifacts,
         catalogue=catalogue,
         log=RunLog(run_folder(run_id) / "run.db"),
-        journal=Journal(catalogue, run_id, fresh=settings.fresh),
+        journal=Journal(catalogue, run_id, settings.fresh, intact=lambda result: _intact(artifacts, result)),
         executor=executor,
         budget=budget or Budget(settings.time_limit),
         slots=slots,
     )
     _OPEN[run_id] = bench
     return bench
+
+
+def _intact(artifacts: ArtifactStore, result: dict[str, Any]) -> bool:
+    """Whether everything a stored result refers to is still there; otherwise its effect is made again."""
+    return all(artifacts.has(reference) for reference in refs_in(result.get("outputs", {})))
 
 
 def close_workbench(run_id: str) -> None:

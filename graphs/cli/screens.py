@@ -93,7 +93,7 @@ def _print_run(name: str, run_id: str, status: str, one: dict[str, Any]) -> None
     if ladder := one.get("ladder"):
         line("baseline", " · ".join(f"{step['name']} {number(step['value'])}" for step in ladder))
     for check in one.get("checks", []):
-        if check["status"] in {"found", "skipped", "reduced"}:
+        if check["status"] in {"found", "reduced"}:
             line("review", f"{check['name']}: {check['status']}; {check['detail']}")
     for warning in one.get("warnings", []):
         line("!", warning)

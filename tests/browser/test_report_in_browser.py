@@ -49,8 +49,17 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / f"{name}.html" for name in cases}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["binary", "multiclass", "regression", "forecast", "hostile"])
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        ("binary", "light"),
+        ("binary", "dark"),
+        ("multiclass", "light"),
+        ("regression", "dark"),
+        ("forecast", "light"),
+        ("hostile", "light"),
+    ],
+)
 def test_a_report_opens_cleanly(browser: Browser, reports: dict[str, Path], name: str, scheme: str) -> None:
     """No complaint, no request, headings and pictures visible, nothing wider than the window, wide or narrow."""
     context = browser.new_context(

@@ -115,6 +115,24 @@ def test_random_kills_never_tear_an_artifact(tmp_path: Path) -> None:
         store.check(ref)
 
 
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    """When the content does not fit, the message says so, and neither an artifact nor a temporary file is left."""
+    script = (
+        "import resource, sys; from pathlib import Path; from tools.artifacts import FolderArtifacts\n"
+        "from state.errors import StoreError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)); store = FolderArtifacts(Path(sys.argv[1]))\n"
+        "store.put(b'fits')\ntry: store.put(b'x' * 1_000_000)\nexcept StoreError as error: print(error)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert "an artifact cannot be written below" in done.stdout
+    assert "free some disk space" in done.stdout
+    store = FolderArtifacts(tmp_path)
+    assert [store.get_text(ref) for ref in store.refs()] == ["fits"]
+    assert list(tmp_path.glob("tmp/*")) == []
+
+
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     """When the folder cannot be made, the message names it and what to set."""
     (tmp_path / "artifacts").write_text("not a folder")

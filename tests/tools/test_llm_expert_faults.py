@@ -79,6 +79,30 @@ def test_a_server_without_schemas_is_asked_in_its_own_way_and_that_is_remembered
     assert len(server.refused) == refused
 
 
+def test_a_streaming_graph_does_not_change_the_request(opened: Opener) -> None:
+    """Within a graph whose messages are streamed, a whole reply is asked for as ever: a cut stream could pass for one."""
+    from typing import TypedDict
+
+    from langgraph.graph import END, START, StateGraph
+
+    server, expert = opened([GOOD])
+    graph = StateGraph(TypedDict("State", {"summary": str}))
+    graph.add_node("ask", lambda state: {"summary": expert.ask(review_question()).summary})
+    graph.add_edge(START, "ask")
+    graph.add_edge("ask", END)
+    list(graph.compile().stream({"summary": ""}, stream_mode=["messages", "updates"]))
+    assert server.calls == 1
+    assert server.requests[0]["stream"] is False
+
+
+def test_a_proxy_in_the_environment_is_no_obstacle(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client library's own variable is honoured: here the loopback server is its own proxy."""
+    server, expert = opened([GOOD])
+    monkeypatch.setenv("OPENAI_PROXY", server.url.removesuffix("/v1"))
+    assert expert.ask(review_question()) == Review(**REVIEW)
+    assert server.calls == 1
+
+
 # ---- replies that hold no answer at first -----------------------------------------------------------------------------
 
 

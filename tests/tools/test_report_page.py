@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from state.candidate import Finding
+from state.candidate import Check, Finding
 from state.profile import ColumnProfile
+from state.settings import Settings
 from state.task import TaskKind
 from tests.tools.report_cases import NASTY, case, nasty
 from tools.report.facts import ReportFacts, summarise_exchanges
@@ -76,7 +77,7 @@ def test_the_verdict_box_says_how_good_it_is_and_whether_it_is_safe(binary: Repo
     assert "released 0.8741 ROC AUC (higher is better), 95 % interval 0.8301 to 0.9181, on 225 sealed test rows" in text
     assert "best baseline 0.8604 boosted" in text
     assert "error removed 75 % compared with constant" in text
-    assert "Safe to use? Yes. It passed every check" in text
+    assert "Safe to use? Yes. It passed 4 checks. Not made: group overlap (no group column)." in text
     assert "Weighted blend, a weighted mean of 2 models" in text
 
 
@@ -209,9 +210,13 @@ def test_doubts_are_not_hidden(binary: ReportFacts) -> None:
     assert test is not None
     worse = test.but(value=0.71, low=0.62, high=0.79, rows=62)
     opening = {"number": 2, "earlier": [{"run": "r1", "name": "calm-ibis", "when": "2026-11-20"}]}
+    reduced = Check(name="duplicate rows", status="reduced", detail="checked on 500 of 900 rows")
+    *others, best = binary.candidates
+    assert best.score is not None
     facts = replace(
         binary,
-        verdict=binary.verdict.but(test=worse.plain(), opening=opening),
+        candidates=[*others, best.but(score=best.score.but(folds=[0.88, 0.89]).plain())],
+        verdict=binary.verdict.but(test=worse.plain(), opening=opening, checks=[reduced.plain()]),
         cautions=["the refit ran out of time"],
     )
     text = Page(render(facts)).text
@@ -221,6 +226,8 @@ def test_doubts_are_not_hidden(binary: ReportFacts) -> None:
     assert "opened before by 1 earlier run" in text
     assert "not better than the boosted baseline (0.8604)" in text
     assert "the refit ran out of time" in text
+    assert "duplicate rows: checked on 500 of 900 rows" in text
+    assert "rests on 2 of 5 folds (900 rows)" in text
     assert "earlier calm-ibis" in text
 
 
@@ -335,3 +342,30 @@ def test_costs_are_summed_per_role_and_expert() -> None:
         {"role": "engineer", "expert": "openai:x", "count": 2, "tokens_in": 20, "tokens_out": 10, "cost": None}
         | {"seconds": 2.0, "cached": 0, "errors": 1}
     ]
+
+
+def test_the_command_is_made_from_the_settings(binary: ReportFacts) -> None:
+    """Whoever copies it starts the same build, guesses of the first one included."""
+    settings = Settings(
+        data="/data/my cars.csv",
+        time_limit=60,
+        seed=3,
+        group_columns=["maker"],
+        builtin_candidates=False,
+        name="x",
+        fresh=True,
+    )
+    facts = replace(binary, run={"settings": settings.model_dump(mode="json")})
+    command = (
+        "modelwright build &#39;my cars.csv&#39; --target survived --metric roc_auc --group maker --time-limit 60 --seed 3 "
+        "--no-builtin-candidates"
+    )
+    assert f'<pre class="wrap">{command}</pre>' in render(facts)
+
+
+def test_partial_scores_are_marked_in_the_tree(binary: ReportFacts) -> None:
+    """A score of fewer folds than the others says so beside its name."""
+    first, *others = binary.candidates
+    assert first.score is not None
+    facts = replace(binary, candidates=[first.but(score=first.score.but(folds=[0.9]).plain()), *others])
+    assert "i0-linear · draft · only 1 of 5 folds" in render(facts)

@@ -26,7 +26,7 @@ class Parent:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-B", str(SCRIPT)],
+            [sys.executable, "-s", "-P", "-B", str(SCRIPT), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment(folder, 1),

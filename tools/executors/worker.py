@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -59,7 +60,7 @@ class Worker:
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process it belongs to
             # Not -I: it would ignore PYTHONHASHSEED, and sets of strings would be ordered anew in each build.
             self._process = subprocess.Popen(
-                [sys.executable, "-s", "-P", "-B", str(script), *library_paths()],
+                [sys.executable, "-s", "-P", "-B", str(script), str(os.getpid()), *library_paths()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

@@ -199,12 +199,11 @@ class Zygote:
             time.sleep(0.005)
 
 
-def leave_with_parent() -> None:
+def leave_with(parent: int) -> None:
     """End this process soon after its parent has ended, whatever it is doing. Keepers then end their jobs.
 
     Not by the kernel's parent-death signal: that comes when the thread that started us ends.
     """
-    parent = os.getppid()
 
     def look(*_: object) -> None:
         if os.getppid() != parent:
@@ -215,10 +214,10 @@ def leave_with_parent() -> None:
 
 
 def main() -> None:
-    """Start, import, announce, serve. The arguments are folders to append to the module search path."""
-    leave_with_parent()
+    """Start, import, announce, serve. Arguments: the parent's process id, folders to append to the module search path."""
+    leave_with(int(sys.argv[1]))
     folder = Path(__file__).resolve().parent
-    sys.path.extend(path for path in sys.argv[1:] if path not in sys.path)
+    sys.path.extend(path for path in sys.argv[2:] if path not in sys.path)
     namespace(WORKER, folder)
     namespace(PORTABLE, folder.parent / "portable")
     # Libraries that print while they are imported must not talk into the protocol.

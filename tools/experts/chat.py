@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextvars
-import json
 import os
 import random
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tools.experts.exchange import Method, Reply
 from tools.experts.faults import SLOW, Fault, ServerError, fault_of
+from tools.experts.methods import METHODS, Message, ask_for, read_message
 from tools.experts.provider import Spec
 from tools.experts.redaction import clean, redact
 from tools.experts.schemas import Form
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
 
 T = TypeVar("T")
-Message = tuple[str, str]
-"""Role (system, user, assistant) and text."""
-METHODS: tuple[Method, ...] = ("json_schema", "function_calling", "json_mode", "text")
-"""Ways to ask for the answer's form, strictest first. A server that refuses one is asked in the next."""
 
 CONNECT_SECONDS = 15.0
 _SHORTEST = 1.0  # seconds; with less time left no request is started
@@ -61,6 +58,12 @@ class Endpoint:
     def redact(self, text: str) -> str:
         """The text without this endpoint's key or anything shaped like one."""
         return redact(text, self.key)
+
+
+class _Heard(NamedTuple):
+    finish: str
+    text: str
+    usage: tuple[int, int] | None
 
 
 class ChatServer:
@@ -135,21 +138,39 @@ class ChatServer:
         time.sleep(wait)
 
     def _request(self, method: Method, messages: list[Message], form: Form, seconds: float) -> Reply | Fault:
-        """One HTTP request, with everything that can go wrong in it turned into a Fault."""
+        """One HTTP request: a reply, or the fault that kept it from coming."""
         import openai
 
         started = time.monotonic()
-        http_client = openai.DefaultHttpxClient(follow_redirects=False)
-        said, options = _ask_for(method, messages, form)
-        try:
+        said, options = ask_for(method, messages, form)
+        with closing(openai.DefaultHttpxClient(proxy=os.environ.get("OPENAI_PROXY") or None)) as http_client:
             client = self._client(http_client, seconds)
-            message = _within(seconds, lambda: client.invoke(said, **options))
-            finish, text = _read(message, form)
-            usage = _usage(message.usage_metadata)
+            heard = self._hear(lambda: client.invoke(said, **options), form, seconds)
+        if isinstance(heard, Fault):
+            return heard
+        text = clean(self.endpoint.redact(heard.text[:_KEPT]))
+        tokens_in, tokens_out = heard.usage or (_estimate(said), len(text) // 4)
+        return Reply(
+            text=text,
+            finish=heard.finish,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            estimated=heard.usage is None,
+            method=method,
+            seconds=round(time.monotonic() - started, 3),
+        )
+
+    def _hear(self, invoke: Callable[[], AIMessage], form: Form, seconds: float) -> _Heard | Fault:
+        """What came back, with everything that can go wrong in a request turned into a fault."""
+        import openai
+
+        try:
+            message = _within(seconds, invoke)
+            return _Heard(*read_message(message, form), _usage(message.usage_metadata))
         except openai.LengthFinishReasonError as error:
-            finish, text, usage = "length", "", _completion_usage(error.completion)
+            return _Heard("length", "", _completion_usage(error.completion))
         except openai.ContentFilterFinishReasonError as error:
-            finish, text, usage = "content_filter", "", _completion_usage(error.completion)
+            return _Heard("content_filter", "", _completion_usage(error.completion))
         except openai.OpenAIError as error:
             return fault_of(error, self.endpoint.api_key_env)
         except TimeoutError:
@@ -157,19 +178,6 @@ class ChatServer:
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             # The client library passes the server's body through: an HTML page, no choices, JSON of another shape.
             return Fault("again", f"the reply is no chat completion ({type(error).__name__})", "check base_url")
-        finally:
-            http_client.close()
-        text = clean(self.endpoint.redact(text[:_KEPT]))
-        tokens_in, tokens_out = usage or (_estimate(said), len(text) // 4)
-        return Reply(
-            text=text,
-            finish=finish,
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            estimated=usage is None,
-            method=method,
-            seconds=round(time.monotonic() - started, 3),
-        )
 
     def _client(self, http_client: Any, seconds: float) -> ChatOpenAI:
         from langchain_openai import ChatOpenAI
@@ -190,38 +198,10 @@ class ChatServer:
             temperature=endpoint.temperature,
             use_responses_api=False,  # some model names would silently switch to a protocol others do not speak
             http_client=http_client,
-            cache=False,
+            openai_proxy="",  # our client has the proxy already, and only one may have it
+            disable_streaming=True,  # a graph that streams its messages would otherwise switch the request to streaming
+            cache=False,  # the journal remembers replies
         )
-
-
-def _ask_for(method: Method, messages: list[Message], form: Form) -> tuple[list[Message], dict[str, Any]]:
-    """Messages and request options that ask for the answer's form."""
-    if method == "json_schema":
-        wanted = {"name": form.name, "description": form.description, "schema": form.schema, "strict": True}
-        return messages, {"response_format": {"type": "json_schema", "json_schema": wanted}}
-    if method == "function_calling":
-        function = {"name": form.name, "description": form.description, "parameters": form.schema}
-        choice = {"type": "function", "function": {"name": form.name}}
-        return messages, {"tools": [{"type": "function", "function": function}], "tool_choice": choice}
-    schema = json.dumps(form.schema, ensure_ascii=False)
-    told = f"Answer with one JSON object and nothing else. Its JSON schema ({form.name}):\n{schema}"
-    said = [(role, f"{text}\n\n{told}" if place == 0 else text) for place, (role, text) in enumerate(messages)]
-    return said, {"response_format": {"type": "json_object"}} if method == "json_mode" else {}
-
-
-def _read(message: AIMessage, form: Form) -> tuple[str, str]:
-    """Why the reply ended, and its text; the arguments of a function call are its text."""
-    finish = str(message.response_metadata.get("finish_reason") or "")
-    refusal = message.additional_kwargs.get("refusal")
-    if refusal:
-        return "refusal", str(refusal)
-    for call in message.tool_calls:
-        if call["name"] != form.name:
-            return "other function", str(call["name"])
-        return finish, json.dumps(call["args"], ensure_ascii=False)
-    for broken in message.invalid_tool_calls:
-        return finish, str(broken["args"] or "")
-    return finish, str(message.text)
 
 
 def _usage(usage: Any) -> tuple[int, int] | None:
@@ -256,4 +236,4 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
     return future.result(timeout=seconds + 1.0)
 
 
-__all__ = ["METHODS", "ChatServer", "Endpoint", "Message"]
+__all__ = ["ChatServer", "Endpoint"]

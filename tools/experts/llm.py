@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 from state.errors import ExpertError
 from state.questions import Answer, Question
 from state.records import content_key
-from tools.experts.chat import ChatServer, Endpoint, Message
+from tools.experts.chat import ChatServer, Endpoint
 from tools.experts.exchange import Exchange, Reply, Turn, answer_of
 from tools.experts.faults import ServerError
+from tools.experts.methods import Message
 from tools.experts.pricing import price
 from tools.experts.prompting import Prompt, Prompts
 from tools.experts.provider import parse_spec

@@ -56,9 +56,14 @@ def looks_like_date(text: str) -> bool:
     return bool(words) or (groups in (2, 3, 5, 6, 7, 8) and re.fullmatch(r"[\d\s./:,+-]+", text) is not None)
 
 
+def says_date(name: str) -> bool:
+    """Whether a column's name speaks of dates or periods."""
+    return _DATE_NAME.search(name) is not None
+
+
 def packed_format(name: str, low: int, high: int) -> str | None:
     """The format of whole numbers that may be dates (20240131, 202401), when the column's name says date as well."""
-    if not _DATE_NAME.search(name):
+    if not says_date(name):
         return None
     if 19000101 <= low <= high <= 21001231:
         return "%Y%m%d"

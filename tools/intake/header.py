@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tools.intake.types import STANDARD_MISSING, infer_column
+from tools.intake.column import STANDARD_MISSING
+from tools.intake.types import infer_column
 from tools.portable import reading
 
 _LOOKED_AT = 2000

@@ -12,9 +12,10 @@ import pandas as pd
 
 from state.errors import InputError, Problem
 from tools.intake import dialect, structure
+from tools.intake.column import STANDARD_MISSING, Column
 from tools.intake.header import first_row_is_data
 from tools.intake.sniff import Source, open_source
-from tools.intake.types import STANDARD_MISSING, Column, file_signs, infer_columns
+from tools.intake.types import file_signs, infer_columns
 from tools.portable import reading
 
 MIN_ROWS = 20

@@ -25,7 +25,7 @@ import sys
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +38,7 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 _CHUNK = 1 << 24
 _END = b"\n\x03"  # a last line of our own: it is swallowed when a quote is still open
+LARGE = 5000  # rows from which the quick way to read numbers is worth its start
 _BOMB_RATIO, _BOMB_FLOOR = 200, 1 << 25
 _BOMS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -353,13 +354,13 @@ def _converted(values: Series, column: Spec, spec: Spec) -> Series:
     if kind == "number":
         decimal = column.get("decimal") or spec.get("decimal") or "."
         thousands = column.get("thousands", spec.get("thousands"))
-        return pd.Series(to_numbers(values, decimal, thousands))
+        return pd.Series(to_numbers(values, decimal, thousands, markers))
     if kind == "datetime":
         return pd.Series(to_datetimes(values, column.get("format")))
     return pd.Series(to_text(values, markers), dtype=object)
 
 
-def to_numbers(values: Series, decimal: str = ".", thousands: str | None = None) -> Array:
+def to_numbers(values: Series, decimal: str = ".", thousands: str | None = None, missing: Iterable[str] = ()) -> Array:
     """A column as float64 (n,); what is no number, and infinities, become NaN."""
     if pd.api.types.is_timedelta64_dtype(values.dtype):
         numbers = values.dt.total_seconds().to_numpy(dtype=float, na_value=np.nan)
@@ -368,9 +369,33 @@ def to_numbers(values: Series, decimal: str = ".", thousands: str | None = None)
     elif isinstance(values.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
         raise ValueError(f"column {values.name!r} holds dates where numbers are expected")
     else:
-        codes, texts = distinct(values)
-        numbers = np.append(parse_numbers(texts, decimal, thousands), np.nan)[codes]
+        plain = plain_numbers(values, missing) if decimal == "." and len(values) >= LARGE else None
+        if plain is None:
+            codes, texts = distinct(values)
+            plain = np.append(parse_numbers(texts, decimal, thousands), np.nan)[codes]
+        numbers = plain
     return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def plain_numbers(values: Series, missing: Iterable[str] = ()) -> Array | None:
+    """A text column as float64 (n,), quickly, when each cell is a plain number, empty or a missing marker; else None."""
+    try:
+        import pyarrow as pa
+        import pyarrow.compute
+    except ImportError:
+        return None
+    pc: Any = pyarrow.compute
+    if not isinstance(values.dtype, pd.StringDtype) and not pd.api.types.is_object_dtype(values.dtype):
+        return None
+    try:
+        cells = pa.array(values, from_pandas=True)
+        if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
+            return None
+        empty = pc.is_in(cells, value_set=pa.array(["", *missing], cells.type))
+        numbers: Array = pc.cast(pc.if_else(empty, None, cells), pa.float64()).to_numpy(zero_copy_only=False)
+    except (pa.ArrowException, OverflowError):
+        return None
+    return numbers
 
 
 def to_datetimes(values: Series, form: str | None) -> Array:
@@ -383,7 +408,7 @@ def to_datetimes(values: Series, form: str | None) -> Array:
     return np.append(parse_datetimes(texts, form), np.datetime64("NaT", "ns"))[codes]
 
 
-def to_text(values: Series, missing: Any = ()) -> Array:
+def to_text(values: Series, missing: Iterable[str] = ()) -> Array:
     """A column as object array (n,) of str, NaN where a cell is empty or holds a missing marker."""
     codes, texts = distinct(values)
     markers = {"", *missing}

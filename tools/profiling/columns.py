@@ -19,6 +19,7 @@ SAMPLE = 20_000
 _TEXTS = 1_000
 """Distinct texts whose words and letters are counted."""
 _BINS = 20
+_GIGANTIC = 1e150
 
 _BASES = re.compile(r"[ACGTU]")
 _NUCLEIC = re.compile(r"[ACGTUNXRYSWKMBDHV\-]+")
@@ -59,10 +60,18 @@ class Column:
 
     @cached_property
     def numbers(self) -> NDArray[np.float64]:
-        """Values as floats, NaN where missing; datetimes as nanoseconds. Only for numeric and datetime columns."""
+        """Values as floats, NaN where missing; datetimes as nanoseconds. Only for numeric and datetime columns.
+
+        Infinite and gigantic values are cut at ±1e150, so that squares and sums stay finite.
+        """
         if self.datetime:
             numbers = self.series.to_numpy(dtype="datetime64[ns]").astype(np.int64).astype(np.float64)
             return np.asarray(np.where(self.known, numbers, np.nan))
+        return np.clip(self.raw, -_GIGANTIC, _GIGANTIC)
+
+    @cached_property
+    def raw(self) -> NDArray[np.float64]:
+        """The values of a numeric column as they are."""
         return self.series.to_numpy(dtype=np.float64, na_value=np.nan)
 
     @cached_property
@@ -145,7 +154,7 @@ def describe(column: Column, rows: NDArray[np.int64]) -> tuple[dict[str, Any], l
     if not column.distinct:
         return {}, []
     if column.kind == "numeric":
-        return number_stats(column.numbers, column.integral), histogram(column.numbers)
+        return number_stats(column.raw, column.integral), histogram(column.numbers)
     if column.kind == "datetime":
         return _date_stats(column, rows), histogram(column.numbers / 1e9)
     if column.kind == "category":
@@ -168,8 +177,9 @@ def number_stats(numbers: NDArray[np.float64], integral: bool) -> dict[str, Any]
     if not len(values):
         return {}
     q25, median, q75 = (float(value) for value in np.quantile(values, [0.25, 0.5, 0.75]))
-    mean, std = float(values.mean()), float(values.std())
-    skew = float((((values - mean) / std) ** 3).mean()) if std > 0 else 0.0
+    unit = max(1.0, float(np.abs(values).max()))  # the squares of gigantic values would overflow
+    mean, std = float((values / unit).mean()) * unit, float((values / unit).std()) * unit
+    skew = float((((values / unit - mean / unit) / (std / unit)) ** 3).mean()) if std > 0 else 0.0
     reach = 3 * (q75 - q25)
     outliers = int(((values < q25 - reach) | (values > q75 + reach)).sum()) if reach > 0 else 0
     stats = {"mean": mean, "std": std, "min": values[0], "q25": q25, "median": median, "q75": q75, "max": values[-1]}
@@ -186,7 +196,7 @@ def number_stats(numbers: NDArray[np.float64], integral: bool) -> dict[str, Any]
 def histogram(numbers: NDArray[np.float64]) -> list[list[float]]:
     """[left edge, count] of up to 20 equal bins over the finite values; empty for fewer than two distinct ones."""
     values = numbers[np.isfinite(numbers)]
-    if len(values) < 2 or np.ptp(values) == 0 or not np.isfinite(np.ptp(values)):
+    if len(values) < 2 or np.ptp(values) == 0:
         return []
     counts, edges = np.histogram(values, bins=_BINS)
     return [[float(f"{edge:.6g}"), int(count)] for edge, count in zip(edges[:-1], counts, strict=True)]

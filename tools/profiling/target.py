@@ -25,7 +25,7 @@ def profile_target(column: Column, intent: str, kind: TaskKind | None) -> Target
     counts: dict[str, int] = {}
     stats = {}
     if looks_like == "regression" and column.numeric:
-        stats = number_stats(column.numbers, column.integral)
+        stats = number_stats(column.raw, column.integral)
     else:
         sizes = np.bincount(column.codes[column.known], minlength=column.distinct)
         for place in np.argsort(-sizes, kind="stable")[:50]:

@@ -1,10 +1,8 @@
-"""The released model: plots, confusion, per-class numbers, its programs, and how it is used and rebuilt."""
+"""The released model: plots, confusion, per-class numbers and its programs."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Any
 
 from tools.report import curves
@@ -88,54 +86,3 @@ def programs(facts: ReportFacts) -> dict[str, Any]:
 
 def _effective(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(key, tidy(value) if isinstance(value, float) else str(value)) for key, value in parameters.items()]
-
-
-def usage(facts: ReportFacts) -> list[dict[str, str]]:
-    """Commands that use the released model; empty without a release."""
-    if not facts.release_folder:
-        return []
-    name = str(facts.run.get("name") or facts.run.get("id") or "last")
-    folder = shlex.quote(facts.release_folder)
-    return [
-        {
-            "what": "On the command line",
-            "code": f"modelwright predict {shlex.quote(name)} new.csv --out predictions.csv",
-        },
-        {
-            "what": "Without modelwright, with nothing but the release's own requirements",
-            "code": f"cd {folder}\npython -m venv .venv && . .venv/bin/activate\npip install -r requirements.txt\n"
-            "python model_inference/inference.py --input new.csv --output predictions.csv",
-        },
-        {
-            "what": "In Python",
-            "code": f"import modelwright\n\nrun = modelwright.open_run({name!r})\nrun.predict(frame)",
-        },
-    ]
-
-
-def reproduce(facts: ReportFacts) -> list[tuple[str, str]]:
-    """What one needs to get the same result again."""
-    run, prepared = facts.run, facts.prepared
-    settings = run.get("settings") or {}
-    lines = [
-        ("run", f"{run.get('name', '')} ({run.get('id', '')})" if run.get("name") else str(run.get("id") or "")),
-        ("seed", str(settings.get("seed", ""))),
-        ("data", PurePath(str(settings.get("data") or "")).name),
-        ("data hash", prepared.source if prepared else ""),
-        ("split", f"{facts.task.split.kind}, {facts.task.split.folds} folds"),
-        ("sandbox", str(run.get("tier") or "")),
-        ("train again", _train_again(facts)),
-    ]
-    return [(name, value) for name, value in lines if value]
-
-
-def _train_again(facts: ReportFacts) -> str:
-    if not facts.release_folder:
-        return ""
-    name = PurePath(str((facts.run.get("settings") or {}).get("data") or "")).name or "data.csv"
-    return f"python model_training/train.py --data {shlex.quote(name)}"
-
-
-def versions(facts: ReportFacts) -> list[tuple[str, str]]:
-    """Library versions of the run."""
-    return [(str(name), str(version)) for name, version in dict(facts.run.get("versions") or {}).items()]

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from state.candidate import Candidate, Score
+from state.candidate import Candidate, Score, Verdict
 from tools.report.facts import ReportFacts
 from tools.report.marks import score_scale
 from tools.report.words import count, lift, metric_title, number, seconds, share
@@ -130,9 +130,20 @@ def _safe(facts: ReportFacts, limits: list[str]) -> dict[str, str]:
     if verdict.decision != "accept":
         return {"word": "No.", "colour": "bad", "text": f"The review ended with “{verdict.decision}”: {verdict.reason}"}
     if limits:
-        return {"word": "Yes, with care.", "colour": "warn", "text": "It passed every check; keep in mind:"}
-    text = "It passed every check, on rows like the ones it was built from. Watch for data that drifts away from them."
+        return {"word": "Yes, with care.", "colour": "warn", "text": f"{_checked(verdict)} Keep in mind:"}
+    text = f"{_checked(verdict)} It is meant for rows like the ones it was built from; watch for data that drifts away."
     return {"word": "Yes.", "colour": "good", "text": text}
+
+
+def _checked(verdict: Verdict) -> str:
+    """How many checks it passed, and which could not be made: a skipped check is no passed check."""
+    passed = sum(check.status == "passed" for check in verdict.checks)
+    skipped = [check for check in verdict.checks if check.status == "skipped"]
+    told = f"It passed {passed} check{'' if passed == 1 else 's'}."
+    if skipped:
+        reasons = [f"{check.name} ({check.detail})" if check.detail else check.name for check in skipped]
+        told += f" Not made: {'; '.join(reasons)}."
+    return told
 
 
 def _limits(facts: ReportFacts, best: Candidate | None) -> list[str]:
@@ -141,6 +152,9 @@ def _limits(facts: ReportFacts, best: Candidate | None) -> list[str]:
     verdict = facts.verdict
     score, _ = headline_score(facts, best)
     strongest = best_baseline(facts)
+    if best and best.score and len(best.score.folds) < facts.task.split.folds and best.score.folds:
+        done, folds = len(best.score.folds), facts.task.split.folds
+        says.append(f"Its out-of-fold score rests on {done} of {folds} folds ({count(best.score.rows)} rows).")
     if score and strongest and not facts.task.metric.better(score.value, strongest[1]):
         says.append(f"It is not better than the {strongest[0]} baseline ({number(strongest[1])}).")
     if verdict and verdict.test and best and best.score:
@@ -157,6 +171,7 @@ def _limits(facts: ReportFacts, best: Candidate | None) -> list[str]:
         times = f"{len(earlier)} earlier run{'s' if len(earlier) > 1 else ''}" if isinstance(earlier, list) else earlier
         says.append(f"These test rows were opened before by {times}; choosing between runs by test score is a bias.")
     if verdict:
-        says += [f"{check.name}: {check.detail or check.status}" for check in verdict.checks if check.status == "found"]
+        doubtful = [check for check in verdict.checks if check.status in ("found", "reduced")]
+        says += [f"{check.name}: {check.detail or check.status}" for check in doubtful]
         says += [finding.text for finding in verdict.findings if finding.severity != "info"]
     return [*dict.fromkeys([*says, *facts.cautions])]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from tools.drawing import graph_svg, read_mermaid
-from tools.report import model, search, words
+from tools.report import model, reuse, search, words
 from tools.report.data import custody, data
 from tools.report.facts import ReportFacts
 from tools.report.outcome import outcome
@@ -65,9 +65,10 @@ def render(facts: ReportFacts) -> str:
         answers=search.answers(facts),
         quality=model.quality(facts),
         programs=model.programs(facts),
-        usage=model.usage(facts),
-        reproduce=model.reproduce(facts),
-        versions=model.versions(facts),
+        usage=reuse.usage(facts),
+        reproduce=reuse.reproduce(facts),
+        versions=reuse.versions(facts),
+        command=reuse.build_command(facts),
         graph=_graph(facts),
     )  # fmt: skip
 

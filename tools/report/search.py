@@ -11,8 +11,8 @@ from markupsafe import Markup
 from state.candidate import Candidate
 from tools.report.facts import ReportFacts
 from tools.report.outcome import best_baseline
-from tools.report.tree import order, tree_svg
-from tools.report.words import decimals, instant, lift, moment, number, seconds
+from tools.report.tree import order, tree_svg, why
+from tools.report.words import count, decimals, instant, lift, moment, number, seconds
 
 MOST_CANDIDATES = 150
 STEPS = (
@@ -76,16 +76,8 @@ def _candidate(candidate: Candidate, depth: int, facts: ReportFacts) -> dict[str
         "seconds": seconds(candidate.seconds),
         "attempts": len(candidate.attempts),
         "members": [(member.candidate, f"{100 * member.weight:.0f} %") for member in candidate.members],
-        "reason": candidate.reason or _last_error(candidate),
+        "reason": why(candidate),
     }
-
-
-def _last_error(candidate: Candidate) -> str:
-    if candidate.status == "done" or not candidate.attempts:
-        return ""
-    last = candidate.attempts[-1]
-    line = last.error.strip().splitlines()[-1] if last.error.strip() else ""
-    return f"{last.outcome}: {line}" if line else last.outcome
 
 
 def ladder(facts: ReportFacts) -> list[dict[str, Any]]:
@@ -96,9 +88,7 @@ def ladder(facts: ReportFacts) -> list[dict[str, Any]]:
     rungs.sort(key=lambda rung: rung[1], reverse=metric.direction == "lower")
     best = facts.candidate(facts.best)
     if best and best.score:
-        rungs.append(
-            (best.plan.title or best.id, best.score.value, "out of fold, the rows the baselines were scored on")
-        )
+        rungs.append((best.plan.title or best.id, best.score.value, f"out of fold, {count(best.score.rows)} rows"))
     if not rungs:
         return []
     least, most = min(0.0, *(rung[1] for rung in rungs)), max(rung[1] for rung in rungs)

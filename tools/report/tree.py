@@ -79,6 +79,7 @@ class _Scale:
         scores = [candidate.score for candidate in candidates if candidate.score is not None]
         values = [score.value for score in scores]
         self.empty = not values
+        self.folds = max((len(score.folds) for score in scores), default=0)
         top = (max if metric.direction == "higher" else min)(values, default=0.0)
         typical = median(abs(value - top) for value in values) if values else 0.0
         spread = median(score.high - score.low for score in scores) if scores else 0.0
@@ -127,7 +128,7 @@ def _row(candidate: Candidate, x: float, y: float, best: bool, scale: _Scale) ->
         f"<g><title>{escape(f'{title} ({candidate.id})')}</title>",
         _mark(candidate.status, x, y, best),
         f'<text x="{x + 14:.0f}" y="{y - 2:.1f}" font-size="13" fill="{ink}"{weight}>{escape(_cut(title, room - 4 * best))}</text>',
-        _text(x + 14, y + 12, _cut(_subtitle(candidate, best), room + 8), GOOD if best else MUTED, 11),
+        _text(x + 14, y + 12, _cut(_subtitle(candidate, best, scale.folds), room + 8), GOOD if best else MUTED, 11),
     ]
     if candidate.score is not None:
         colour, score = (GOOD if best else FIRST), candidate.score
@@ -145,13 +146,26 @@ def _row(candidate: Candidate, x: float, y: float, best: bool, scale: _Scale) ->
     return "".join(parts) + "</g>"
 
 
-def _subtitle(candidate: Candidate, best: bool) -> str:
+def why(candidate: Candidate) -> str:
+    """What a candidate ended with: the reason, or the last attempt's outcome and the last line of its error."""
+    last = candidate.attempts[-1] if candidate.attempts else None
+    lines = last.error.strip().splitlines() if last else []
+    reason = candidate.reason.strip() or (lines[-1].strip() if lines else "")
+    if last is None or last.outcome in ("done", "error") or last.outcome in reason:
+        return reason
+    return f"{last.outcome}: {reason}" if reason else last.outcome
+
+
+def _subtitle(candidate: Candidate, best: bool, folds: int) -> str:
     if candidate.members:
         says = "blend of " + ", ".join(member.candidate for member in candidate.members)
     elif candidate.status in ("failed", "dropped"):
-        says = f"{candidate.status}: {candidate.reason}" if candidate.reason else candidate.status
+        reason = why(candidate)
+        says = f"{candidate.status}: {reason}" if reason else candidate.status
     elif candidate.status == "done":
         says = f"{candidate.id} · {candidate.plan.operator}"
+        if candidate.score and len(candidate.score.folds) < folds:
+            says += f" · only {len(candidate.score.folds)} of {folds} folds"
     else:
         says = f"{candidate.id} · {candidate.status}"
     return f"best · {says}" if best else says
