@@ -89,6 +89,12 @@ def build_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> Compile
 
 
 @lru_cache(maxsize=1)
+def graph_drawing() -> str:
+    """The graph as Mermaid text, candidate branch included."""
+    return str(build_graph().get_graph(xray=True).draw_mermaid())
+
+
+@lru_cache(maxsize=1)
 def graph_fingerprint() -> str:
     """What the shape of the graph is known by; stored with every run and compared on resume."""
     return graph_version(build_graph())

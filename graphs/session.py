@@ -15,9 +15,10 @@ from langgraph.errors import GraphDrained
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 from langgraph.types import Command
-from tools.intake.request import Request, check_request
 
+from graphs.desks import reclaim
 from graphs.modeling import RECURSION_LIMIT, build_graph, graph_fingerprint
+from graphs.summary import ending, summarise
 from state.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -32,6 +33,7 @@ from state.settings import RESUME_MAY_CHANGE, Settings
 from tools.budget import Budget
 from tools.checkpoints import open_saver
 from tools.home import home, run_folder
+from tools.intake.request import Request, check_request
 from tools.locks import hold_run
 from tools.runs import register_run
 from tools.store import Catalogue, RunRow
@@ -137,6 +139,7 @@ async def _drive(
     began: float | None = None,
 ) -> Outcome:
     folder = run_folder(run.id)
+    reclaim(run.id)
     with hold_run(folder):
         budget = Budget(settings.time_limit, spent=run.active_seconds, began=began)
         desk = open_workbench(run.id, settings, budget=budget)
@@ -174,7 +177,7 @@ async def _invoke(
             )
         state = await graph.aget_state(config)
         waiting = _questions(state)
-        status = "waiting" if waiting else _ending(state.values)
+        status = "waiting" if waiting else ending(state.values)
         for question in waiting:
             desk.say("ask", "approver", question["question"], **question)
         return _outcome(run, desk, status, state.values, waiting)
@@ -240,13 +243,6 @@ def _questions(state: Any) -> list[dict[str, Any]]:
     return [{"id": one.id, **one.value} for one in state.interrupts]
 
 
-def _ending(values: dict[str, Any]) -> Status:
-    release = values.get("release")
-    if not release:
-        return "failed"
-    return "done" if release.get("folder") else "rejected"
-
-
 def _outcome(
     run: RunRow, desk: Workbench, status: Status, values: dict[str, Any], waiting: list[dict[str, Any]]
 ) -> Outcome:
@@ -254,41 +250,6 @@ def _outcome(
     desk.catalogue.update_run(run.id, summary=summary)
     desk.say("finished", "", status=status, summary=summary)
     return Outcome(run.id, run.name, status, waiting, summary)
-
-
-def summarise(desk: Workbench, values: dict[str, Any]) -> dict[str, Any]:
-    """What `ls` and `show` say about a run, from its state and its candidate log."""
-    candidates = desk.log.candidates(values.get("candidates_version", 0))
-    best = candidates.get(values.get("best", ""))
-    score = best.score if best else None
-    release = values.get("release") or {}
-    verdict = values.get("verdict") or {}
-    task = values.get("task") or {}
-    return {
-        "target": task.get("target"),
-        "metric": task.get("metric"),
-        "direction": task.get("direction"),
-        "kind": task.get("kind"),
-        "best": best.id if best else None,
-        "title": best.plan.title if best else None,
-        "members": [member.plain() for member in best.members] if best else [],
-        "score": score.value if score else None,
-        "low": score.low if score else None,
-        "high": score.high if score else None,
-        "test": verdict.get("test"),
-        "opening": verdict.get("opening"),
-        "ladder": values.get("ladder", []),
-        "verdict": verdict.get("decision"),
-        "decision": (values.get("decision") or {}).get("reason"),
-        "checks": verdict.get("checks", []),
-        "warnings": [one["text"] for one in verdict.get("findings", []) if one["severity"] != "info"],
-        "candidates": len([one for one in candidates.values() if not one.members]),
-        "iterations": values.get("iteration", -1) + 1,
-        "seconds": round(desk.budget.spent(), 2),
-        "folder": release.get("folder"),
-        "report": release.get("report"),
-        "refit": release.get("refit"),
-    }
 
 
 @contextmanager

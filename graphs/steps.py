@@ -55,7 +55,7 @@ def _first_facts(state: dict[str, Any], config: RunnableConfig, runtime: Runtime
     """At the first step of a run: its id and its settings, which from then on come from the state alone."""
     if "run_id" in state:
         return {}
-    from graphs.modeling import graph_fingerprint
+    from graphs.modeling import graph_drawing, graph_fingerprint
 
     settings = runtime.context or Settings()
     if isinstance(settings, dict):
@@ -67,6 +67,7 @@ def _first_facts(state: dict[str, Any], config: RunnableConfig, runtime: Runtime
         "run_id": run_id,
         "settings": settings.model_dump(mode="json"),
         "graph_version": graph_fingerprint(),
+        "drawing": open_artifacts().put_text(graph_drawing()),
     }
 
 

@@ -33,7 +33,12 @@ def researcher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     answers = _ask(desk, question)
     plans = _named(answers, iteration, {candidate.id for candidate in candidates})
     desk.say(
-        "plans", "researcher", iteration=iteration, plans=[plan.plain() for plan in plans], lessons=question.lessons
+        "plans",
+        "researcher",
+        iteration=iteration,
+        iteration_plan=answers[0].iteration_plan.plain(),
+        plans=[plan.plain() for plan in plans],
+        lessons=question.lessons,
     )
     return {
         "iteration": iteration,

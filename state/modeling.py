@@ -43,6 +43,8 @@ class ModelingState(TypedDict, total=False):
     """Written at the first step; from then on the run's settings come from here, not from the caller."""
     graph_version: str
     """Written by the analyst; compared on resume."""
+    drawing: str
+    """Written at the first step: reference of the graph as Mermaid text, for the report."""
     brief: str
     """Reference of the run's fixed facts (state/brief.py): settings, and later task and prepared data."""
     profile: dict[str, Any]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from state.candidate import Candidate, Finding
+from state.records import to_plain
 from state.task import Task
 from tools.selection import OutOfFold
 
@@ -34,6 +35,29 @@ def explore_predictions(
         Finding(id=f"{prefix}{number}", source="predictions", candidate=candidate.id, **fact)
         for number, fact in enumerate(facts, start=1)
     ]
+
+
+def worst_rows(
+    task: Task, part: OutOfFold, labels: Array, features: pd.DataFrame, most: int = 8
+) -> list[dict[str, Any]]:
+    """The rows with the largest errors: {row, actual, predicted, error, values}, worst first; up to six columns each."""
+    truth = labels[part.rows]
+    errors = _row_errors(task, truth, part.values)
+    shown = [feature.name for feature in task.features][:6]
+    rows = []
+    for place in np.argsort(-errors, kind="stable")[:most]:
+        said = task.classes[int(part.values[place].argmax())] if task.is_classification else part.values[place]
+        position = int(part.rows[place])
+        rows.append(
+            {
+                "row": position,
+                "actual": to_plain(truth[place]),
+                "predicted": to_plain(said),
+                "error": float(errors[place]),
+                "values": {name: to_plain(features[name].iloc[position]) for name in shown},
+            }
+        )
+    return rows
 
 
 def _row_errors(task: Task, truth: Array, values: Array) -> Array:
@@ -108,7 +132,7 @@ def _classification_facts(task: Task, truth: Array, values: Array) -> list[dict[
     wrong = guess != truth
     if wrong.any():
         pairs = pd.Series(list(zip(truth[wrong], guess[wrong], strict=True))).value_counts()
-        (actual, said), count = pairs.index[0], int(pairs.iloc[0])
+        (actual, said), count = to_plain(pairs.index[0]), int(pairs.iloc[0])
         facts.append(
             {
                 "topic": "confusion",

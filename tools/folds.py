@@ -54,14 +54,16 @@ def stratified_numbers(strata: Rows, folds: int, rng: np.random.Generator) -> Ro
     return numbers
 
 
-def group_part(groups: Rows, strata: Rows, share: float, rng: np.random.Generator, trials: int = 40) -> Rows:
+def group_part(
+    groups: Rows, strata: Rows, share: float, rng: np.random.Generator, *, pin: bool, trials: int = 40
+) -> Rows:
     """Rows of whole groups that make up about a share of all and resemble the rest; ascending.
 
-    Among random choices the one whose size and mix of strata are nearest to the whole is taken. Groups that alone
-    hold a stratum stay outside.
+    Among random choices the one whose size and mix of strata are nearest to the whole is taken. With `pin`,
+    groups that alone hold a stratum stay outside.
     """
     table = _group_table(groups, strata)
-    free = np.flatnonzero(~_sole_holders(table))
+    free = np.flatnonzero(~_pinned_groups(table, pin))
     sizes, total = table.sum(axis=1), len(groups)
     mix = table.sum(axis=0) / total
     best, best_distance = np.empty(0, dtype=np.int64), np.inf
@@ -79,19 +81,19 @@ def group_part(groups: Rows, strata: Rows, share: float, rng: np.random.Generato
     return np.flatnonzero(np.isin(groups, best))
 
 
-def group_numbers(groups: Rows, strata: Rows, folds: int, rng: np.random.Generator) -> Rows:
+def group_numbers(groups: Rows, strata: Rows, folds: int, rng: np.random.Generator, *, pin: bool) -> Rows:
     """A fold number per row such that a group lies in one fold; sizes and strata are balanced greedily.
 
-    Groups that alone hold a class are pinned to training, unless that would pin more than half of the rows.
+    With `pin`, groups that alone hold a stratum (a class) are pinned to training, unless that would pin more than
+    half of the rows.
     """
     table = _group_table(groups, strata)
-    scale = np.maximum(table.sum(axis=0), 1)
-    shares = table / scale
-    pinned = _sole_holders(table)
-    if table[pinned].sum() > len(groups) / 2:
-        pinned = np.zeros(len(table), dtype=bool)
+    shares = table / np.maximum(table.sum(axis=0), 1)
+    # The rows as a whole weigh as much as all strata together.
+    shares = np.column_stack([shares, table.sum(axis=1) / len(groups) * np.sqrt(table.shape[1])])
+    pinned = _pinned_groups(table, pin)
     number_of = np.full(len(table), _PINNED)
-    filled = np.zeros((folds, table.shape[1]))
+    filled = np.zeros((folds, shares.shape[1]))
     order = rng.permutation(np.flatnonzero(~pinned))
     for group in order[np.argsort(-table[order].sum(axis=1), kind="stable")]:
         # The least sum of squares is the most even filling, of rows as a whole and of every stratum.
@@ -108,10 +110,16 @@ def _group_table(groups: Rows, strata: Rows) -> NDArray[np.int64]:
     return np.asarray(flat.reshape(-1, width), dtype=np.int64)
 
 
-def _sole_holders(table: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Groups without which a stratum would be gone."""
+def _pinned_groups(table: NDArray[np.int64], pin: bool) -> NDArray[np.bool_]:
+    """Groups without which a stratum would be gone; none where they hold more than half of the rows."""
     alone = (table > 0).sum(axis=0) == 1
-    return np.asarray((table[:, alone] > 0).any(axis=1))
+    holders = np.asarray((table[:, alone] > 0).any(axis=1))
+    return holders if pin and table[holders].sum() <= table.sum() / 2 else np.zeros(len(table), dtype=bool)
+
+
+def free_groups(groups: Rows, strata: Rows, *, pin: bool) -> int:
+    """How many groups may be validated; more folds than these cannot be made."""
+    return int((~_pinned_groups(_group_table(groups, strata), pin)).sum())
 
 
 def folds_of(numbers: Rows, folds: int) -> list[Fold]:
@@ -140,18 +148,24 @@ def forward_folds(
     together take at most 60 % of the time, so that each has a past to learn from; fewer folds are made for that.
     Rows without a time are in every training part. Folds whose past lacks a class are left out while others remain.
     """
-    known = np.isfinite(times)
-    borders = _window_borders(times[known], folds, window)
-    pairs = []
-    for start, end in borders:
-        train = np.flatnonzero(~known | (times < start))
-        valid = np.flatnonzero(known & (times >= start) & (times < end))
-        if len(train) and len(valid):
-            pairs.append((train, valid))
+    pairs = _windows(times, _window_borders(times[np.isfinite(times)], folds, window))
+    if not pairs and window is not None:  # the series has gaps where all windows lie
+        pairs = _windows(times, _window_borders(times[np.isfinite(times)], folds, None))
     if codes is None:
         return pairs
     whole = len(np.unique(codes))
     return [pair for pair in pairs if len(np.unique(codes[pair[0]])) == whole] or pairs
+
+
+def _windows(times: NDArray[np.float64], borders: list[tuple[float, float]]) -> list[Fold]:
+    known = np.isfinite(times)
+    pairs = []
+    for start, end in borders:
+        train = np.flatnonzero(~known | (times < start))
+        valid = np.flatnonzero(known & (times >= start) & (times < end))
+        if (known[train]).any() and len(valid):
+            pairs.append((train, valid))
+    return pairs
 
 
 def _window_borders(times: NDArray[np.float64], folds: int, window: float | None) -> list[tuple[float, float]]:
@@ -161,9 +175,10 @@ def _window_borders(times: NDArray[np.float64], folds: int, window: float | None
     after = float(distinct[-1]) + 1.0
     if window is not None:
         span = after - float(distinct[0])
-        count = int(min(folds, 0.6 * span // window))
-        if count < 2:
-            count, window = 2, max(1.0, span / 4)
+        room = int(0.6 * span // window)
+        if room < 2:
+            room, window = 2, max(1.0, span / 4)
+        count = min(folds, room)
         return [(after - (i + 1) * window, after - i * window) for i in range(count)]
     count = min(folds, max(1, len(distinct) - 1))
     first = 0.4 if count > 2 else 0.6

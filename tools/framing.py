@@ -81,9 +81,10 @@ def _refuse_unknown_columns(settings: Settings, frame: pd.DataFrame, target: str
     if settings.time_column in frame.columns and not problems:
         column = frame[settings.time_column]
         if not (pd.api.types.is_datetime64_any_dtype(column.dtype) or pd.api.types.is_numeric_dtype(column.dtype)):
+            example = f"texts such as {str(column.dropna().iloc[0])!r}" if column.notna().any() else "nothing"
             problems.append(
                 Problem(
-                    f"{settings.time_column!r} holds texts such as {str(column.dropna().iloc[0])!r}, no times",
+                    f"{settings.time_column!r} holds {example}, no times",
                     where="time column",
                     cure="write its dates in one form, for example 2024-05-31",
                 )

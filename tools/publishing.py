@@ -14,6 +14,7 @@ from state.modeling import ModelingState
 from state.release import Baseline, ReleaseFacts, ReleaseMember
 from state.task import Prepared, Task
 from tools.explaining import Importance
+from tools.exploration import worst_rows
 from tools.release.examples import example_job, example_predictions
 from tools.release.folder import publish
 from tools.release.layout import runtime_files
@@ -65,7 +66,9 @@ async def publish_release(
     )
     facts = _release_facts(desk, state, task, prepared, candidates[state["best"]], members, spec, refit)
     examples = desk.features(prepared).head(EXAMPLES)
-    job = example_job(files, examples, spec, artifacts=desk.artifacts, limits=desk.limits(max(20.0, desk.budget.left())))
+    job = example_job(
+        files, examples, spec, artifacts=desk.artifacts, limits=desk.limits(max(20.0, desk.budget.left()))
+    )
     receipt = await desk.start(lambda: job)
     return publish(
         folder,
@@ -150,7 +153,11 @@ def write_run_report(
             task=task,
             profile=profile,
             prepared=prepared,
-            iteration_plans=[IterationPlan.model_validate(state["iteration_plan"])],
+            iteration_plans=[
+                IterationPlan.model_validate(event["data"]["iteration_plan"])
+                for event in events
+                if event["kind"] == "plans"
+            ],
             candidates=list(candidates.values()),
             best=best.id,
             decisions=[Decision.model_validate(event["data"]) for event in events if event["kind"] == "decision"],
@@ -179,6 +186,8 @@ def write_run_report(
             release_folder=str(release) if release else None,
             exchanges=summarise_exchanges(desk.log.exchanges()),
             events=events,
+            graph=desk.artifacts.get_text(state["drawing"]) if "drawing" in state else None,
+            worst_rows=worst_rows(task, part, desk.labels(prepared), features),
             programs={one.id: desk.artifacts.get_text(one.program) for one in candidates.values() if one.program},
             notes=[brief.target_reason, *brief.reading_notes],
         ),
@@ -197,7 +206,6 @@ def _run_facts(desk: Workbench, state: ModelingState, release: Path | None, refi
         "settings": desk.settings.model_dump(mode="json"),
         "versions": {**library_versions(), "modelwright": version()},
         "tier": tier(),
-        "command": f"modelwright show {run.name}",
         "refit": refit,
     }
 

@@ -40,7 +40,7 @@ class Dealt:
 def group_codes(frame: pd.DataFrame, columns: list[str]) -> Rows:
     """A number per row, equal where all the columns are equal. A row with a missing key is a group of its own."""
     keys = frame[columns]
-    codes = keys.groupby(columns, sort=False, dropna=True).ngroup().to_numpy().astype(np.int64)
+    codes = keys.groupby(columns, sort=False, dropna=True).ngroup().fillna(-1).to_numpy().astype(np.int64)
     missing = np.flatnonzero(codes < 0)
     codes[missing] = codes.max(initial=-1) + 1 + np.arange(len(missing))
     return codes
@@ -50,6 +50,8 @@ def time_axis(column: pd.Series) -> NDArray[np.float64]:
     """Times in steps after the first one (in their own unit when there is no step); NaN where missing."""
     axis = np.full(len(column), np.nan)
     known = column.notna().to_numpy()
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        known = np.isfinite(column.to_numpy(dtype=np.float64, na_value=np.nan))
     step = infer_step(column[known])
     if step is not None:
         axis[known] = step.positions(column[known])
@@ -74,34 +76,23 @@ def plan_split(
 
     Raises InputError when there are too few rows, groups or times to hold any back.
     """
-    rows = len(labels)
     share = 0.0 if settings.test_data else settings.test_share
     way: SplitKind = "time" if times is not None else "group" if groups is not None else "random"
     if way == "random" and kind != "regression":
         way = "stratified"
-    remaining = round(rows * (1 - share))
-    count, why = _fold_count(settings, kind, labels, remaining)
+    _refuse_ground(groups, times)
+    strata = _strata(kind, labels)
+    kept = np.setdiff1d(np.arange(len(labels)), _seal(kind, strata, share, groups, times))
+    count, why = _fold_count(settings, kind, labels, len(kept))
     if times is not None:
-        if len(np.unique(times[np.isfinite(times)])) < 4:
-            raise InputError(Problem("fewer than 4 different times, too few to go forward in", where="time column"))
-        kept = np.setdiff1d(np.arange(rows), dealing.latest_part(times, share))
-        codes = None if kind == "regression" else pd.factorize(labels[kept])[0].astype(np.int64)
-        made = len(dealing.forward_folds(times[kept], count, horizon, codes))
-        why = why if made == count else f"{made} folds: more validation windows would leave too little past"
-        count = made
+        codes = None if kind == "regression" else strata[kept]
+        # Fewer windows are longer ones, so the number is lowered until all of them can be made.
+        while (made := len(dealing.forward_folds(times[kept], count, horizon, codes))) < count > 1:
+            count, why = max(1, made), f"{max(1, made)} folds: more validation windows would leave too little past"
     elif groups is not None:
-        distinct = len(np.unique(groups))
-        if distinct < 3:
-            raise InputError(
-                Problem(
-                    f"only {distinct} groups, but training, validation and test need one each",
-                    where="group columns",
-                    cure="name other --group-columns, or none",
-                )
-            )
-        usable = distinct - max(1, round(distinct * share)) if share else distinct
+        usable = dealing.free_groups(_at(groups, kept), strata[kept], pin=kind != "regression")
         if usable < count:
-            count, why = max(2, usable), f"{max(2, usable)} folds, as many as there are groups"
+            count, why = usable, f"{usable} folds, as many as there are groups"
     sentences = [reason, f"{why}." if why else ""]
     return SplitPlan(
         kind=way,
@@ -110,6 +101,27 @@ def plan_split(
         reason=" ".join(sentence for sentence in sentences if sentence),
         test_given=bool(settings.test_data),
     )
+
+
+def _refuse_ground(groups: Rows | None, times: NDArray[np.float64] | None) -> None:
+    """Raise InputError when there are too few groups or times for training, validation and test."""
+    if times is not None and len(np.unique(times[np.isfinite(times)])) < 4:
+        raise InputError(
+            Problem(
+                "fewer than 4 different times, too few to go forward in",
+                where="time column",
+                cure="name another --time-column, or none",
+            )
+        )
+    distinct = 3 if groups is None else len(np.unique(groups))
+    if distinct < 3:
+        raise InputError(
+            Problem(
+                f"only {distinct} groups, but training, validation and test need one each",
+                where="group columns",
+                cure="name other --group-columns, or none",
+            )
+        )
 
 
 def _fold_count(settings: Settings, kind: TaskKind, labels: Labels, rows: int) -> tuple[int, str]:
@@ -137,45 +149,55 @@ def deal(task: Task, frame: pd.DataFrame, labels: Labels, seed: int) -> Dealt:
 
     frame: all columns of the table, labelled rows only; labels: canonical labels of the same rows.
     """
-    rows, split = len(frame), task.split
-    strata = _strata(task, labels)
+    split = task.split
+    strata = _strata(task.kind, labels)
     groups = group_codes(frame, task.group_columns) if split.kind == "group" else None
     times = time_axis(frame[str(task.time_column)]) if split.kind == "time" else None
-    share = 0.0 if split.test_given else split.test_share
-    sealing = np.random.default_rng([_SEALING, rows])
+    sealed = _seal(task.kind, strata, 0.0 if split.test_given else split.test_share, groups, times)
+    rng = np.random.default_rng([seed, len(frame)])
+    opened: Rows = rng.permutation(np.setdiff1d(np.arange(len(frame)), sealed))
+    return Dealt(opened, sealed, _folds(task, strata[opened], opened, groups, times, rng))
+
+
+def _seal(kind: TaskKind, strata: Rows, share: float, groups: Rows | None, times: NDArray[np.float64] | None) -> Rows:
+    """The sealed rows, ascending: a function of the data and the share alone."""
     if share <= 0:
-        sealed: Rows = np.empty(0, dtype=np.int64)
-    elif times is not None:
-        sealed = dealing.latest_part(times, share)
-    elif groups is not None:
-        sealed = dealing.group_part(groups, strata, share, sealing)
-    else:
-        sealed = dealing.stratified_part(strata, share, sealing, least=1 if task.kind == "binary" else 0)
-    rng = np.random.default_rng([seed, rows])
-    opened: Rows = rng.permutation(np.setdiff1d(np.arange(rows), sealed))
-    pairs = _folds(task, strata[opened], _at(groups, opened), None if times is None else times[opened], rng)
-    return Dealt(opened, sealed, pairs)
+        return np.empty(0, dtype=np.int64)
+    rng = np.random.default_rng([_SEALING, len(strata)])
+    if times is not None:
+        return dealing.latest_part(times, share)
+    if groups is not None:
+        return dealing.group_part(groups, strata, share, rng, pin=kind != "regression")
+    return dealing.stratified_part(strata, share, rng, least=1 if kind == "binary" else 0)
 
 
-def _strata(task: Task, labels: Labels) -> Rows:
-    if task.is_classification:
+def _strata(kind: TaskKind, labels: Labels) -> Rows:
+    if kind != "regression":
         return pd.factorize(np.asarray(labels, dtype=object))[0].astype(np.int64)
     return dealing.strata_of(np.asarray(labels, dtype=np.float64))
 
 
-def _at(groups: Rows | None, rows: Rows) -> Rows | None:
-    return None if groups is None else pd.factorize(groups[rows])[0].astype(np.int64)
+def _at(groups: Rows, rows: Rows) -> Rows:
+    """The groups of some rows, numbered without gaps."""
+    return pd.factorize(groups[rows])[0].astype(np.int64)
 
 
 def _folds(
-    task: Task, strata: Rows, groups: Rows | None, times: NDArray[np.float64] | None, rng: np.random.Generator
+    task: Task,
+    strata: Rows,
+    opened: Rows,
+    groups: Rows | None,
+    times: NDArray[np.float64] | None,
+    rng: np.random.Generator,
 ) -> list[Fold]:
+    """The folds of the open rows; `strata` is of those, groups and times of all rows."""
     count = task.split.folds
     if times is not None:
-        return dealing.forward_folds(times, count, task.horizon, strata if task.is_classification else None)
-    parts = max(count, 5) if count == 1 else count  # a single hold-out is one part of five
+        return dealing.forward_folds(times[opened], count, task.horizon, strata if task.is_classification else None)
+    parts = 5 if count == 1 else count  # a single hold-out is one part of five
     if groups is not None:
-        return dealing.folds_of(dealing.group_numbers(groups, strata, parts, rng), parts)[:count]
+        numbers = dealing.group_numbers(_at(groups, opened), strata, parts, rng, pin=task.is_classification)
+        return dealing.folds_of(numbers, parts)[:count]
     return dealing.folds_of(dealing.stratified_numbers(strata, parts, rng), parts)[:count]
 
 
@@ -244,12 +266,20 @@ def _refuse_test(test: pd.DataFrame, labels: Labels, names: list[str], task: Tas
 def _label_frame(frame: pd.DataFrame, labels: Labels, place: Rows, task: Task) -> pd.DataFrame:
     table = pd.DataFrame({"label": pd.Series(list(labels)), "source_row": place})
     if task.split.kind == "group":
-        keys = [frame[name].astype(str) for name in task.group_columns if name in frame]
+        keys = [frame[name] for name in task.group_columns if name in frame]
         if keys:
-            table["group"] = [" · ".join(key) for key in zip(*keys, strict=True)]
+            table["group"] = [_group_name(key) for key in zip(*keys, strict=True)]
     if task.split.kind == "time" and task.time_column in frame:
-        table["time"] = frame[str(task.time_column)].to_numpy()
+        times = frame[str(task.time_column)].to_numpy()
+        table["time"] = np.where(np.isfinite(times), times, np.nan) if times.dtype.kind == "f" else times
     return table
+
+
+def _group_name(key: tuple[object, ...]) -> str:
+    """A readable name of a group; empty when a part is missing, since such a row belongs to no group."""
+    if any(pd.isna(part) for part in key):  # type: ignore[call-overload]  # parts are numbers, texts or times
+        return ""
+    return " · ".join(str(int(part)) if isinstance(part, float) and part.is_integer() else str(part) for part in key)
 
 
 def _rows_of(rows: Rows, known: pd.DataFrame) -> pd.DataFrame:

@@ -226,7 +226,7 @@ def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = N
     slots = settings.jobs or cores()
     artifacts = open_artifacts()
     catalogue = Catalogue(home() / "catalogue.db")
-    executor = ProcessExecutor(artifacts, home() / "jobs", slots=slots, threads_per_job=1)
+    executor = ProcessExecutor(artifacts, home() / "jobs" / run_id, slots=slots, threads_per_job=1, cache=home() / "cache")
     executor.warm()
     bench = Workbench(
         run_id=run_id,
@@ -241,6 +241,11 @@ def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = N
     )
     _OPEN[run_id] = bench
     return bench
+
+
+def opened_workbench(run_id: str) -> Workbench | None:
+    """The run's workbench when this process has one open."""
+    return _OPEN.get(run_id)
 
 
 def _intact(artifacts: ArtifactStore, result: dict[str, Any]) -> bool:

@@ -265,9 +265,9 @@ def predict(
 @app.command("graph")
 def show_graph(output_json: JsonOption = False) -> None:
     """Print the graph as Mermaid text, candidate branch included."""
-    from graphs.modeling import build_graph
+    from graphs.modeling import graph_drawing
 
-    text = build_graph().get_graph(xray=True).draw_mermaid()
+    text = graph_drawing()
     if output_json:
         print_json({"mermaid": text})
     else:

@@ -1,4 +1,4 @@
-"""Every expert there is keeps to the protocol; the one that asks a model, whichever way its server takes a schema."""
+"""Every expert there is keeps to the protocol; the one that asks a model, with a schema or with a function to call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TestBuiltinExpert(ExpertConformance):
 
 
 class TestLlmExpert(ExpertConformance):
-    @pytest.fixture(params=["json_schema", "function_calling", "json_mode", "text"])
+    @pytest.fixture(params=["json_schema", "function_calling"])
     def expert(self, request: pytest.FixtureRequest) -> Iterator[Expert]:
         known = {"inference_reference": '"""Predicts."""\n\nimport sys\n'}
         with LlmServer(scripted_team(), supports=frozenset({request.param})) as server:

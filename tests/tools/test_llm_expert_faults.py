@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 
@@ -38,6 +38,12 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
     yield open_both
     for server in servers:
         server.__exit__()
+
+
+class Summary(TypedDict):
+    """State of a graph of one node."""
+
+    summary: str
 
 
 def failure(expert: LlmExpert, question: Any = None) -> ExpertError:
@@ -81,12 +87,10 @@ def test_a_server_without_schemas_is_asked_in_its_own_way_and_that_is_remembered
 
 def test_a_streaming_graph_does_not_change_the_request(opened: Opener) -> None:
     """Within a graph whose messages are streamed, a whole reply is asked for as ever: a cut stream could pass for one."""
-    from typing import TypedDict
-
     from langgraph.graph import END, START, StateGraph
 
     server, expert = opened([GOOD])
-    graph = StateGraph(TypedDict("State", {"summary": str}))
+    graph = StateGraph(Summary)
     graph.add_node("ask", lambda state: {"summary": expert.ask(review_question()).summary})
     graph.add_edge(START, "ask")
     graph.add_edge("ask", END)

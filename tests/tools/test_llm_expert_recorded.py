@@ -123,17 +123,17 @@ def test_a_changed_question_is_asked(log: RunLog, catalogue: Catalogue, tmp_path
     (tmp_path / "prompts" / "reviewer_review.md.j2").write_text("Review it. {{ facts | block('facts') }}")
     with LlmServer([{"answer": REVIEW}]) as server:
         options: dict[str, Any] = {"base_url": server.url}
-        other = {
+        others: dict[str, dict[str, Any]] = {
             "question": {},
             "model": {},
             "temperature": {"temperature": 0.1},
             "template": {"prompts": Prompts(tmp_path / "prompts")},
-        }[change]
+        }
         journal = Journal(catalogue, "run-1")
         RecordedExpert(LlmExpert("openai:one", **options), log, journal).ask(review_question())
         name = "openai:two" if change == "model" else "openai:one"
         question = review_question(facts={"candidate": "i0-other"}) if change == "question" else review_question()
-        RecordedExpert(LlmExpert(name, **options, **other), log, journal).ask(question)
+        RecordedExpert(LlmExpert(name, **options, **others[change]), log, journal).ask(question)
         assert server.calls == 2
 
 

@@ -8,7 +8,7 @@ from state.jobs import Job, Receipt
 
 
 class Executor(Protocol):
-    """Runs jobs. Every implementation passes tests/conformance/test_executor.py."""
+    """Runs jobs. Every implementation passes the suite in tests/conformance/executor.py."""
 
     slots: int
     """Jobs that may run at the same time; further ones wait, first come first served."""

@@ -100,11 +100,28 @@ def detect_dialect(text: str) -> Dialect:
     scores = {sign: _score(sample, Dialect(sign, quote, escape)) for sign in _DELIMITERS}
     best = max(_DELIMITERS, key=lambda sign: scores[sign])
     if scores[best] == 0:
-        return Dialect("\t" if "\t" in sample.split("\n")[0] else ",", quote, escape)
+        return Dialect(" " if _is_aligned(sample) else _unused(text, sample), quote, escape)
     rows = _rows(sample, Dialect(best, quote, escape))[1:]
     later = [cell for row in rows for cell in row[1:] if cell]
     spaced = bool(later) and sum(cell.startswith(" ") for cell in later) > 0.9 * len(later)
     return Dialect(best, quote, escape, spaced)
+
+
+def _unused(text: str, sample: str) -> str:
+    """The delimiter for a single column: one that cuts none of its cells, unless they look cut on purpose."""
+    rows = _rows(sample, Dialect(","))[1:]
+    if rows and all(len(row) == 2 and re.fullmatch(r"\s*[+-]?[\d.]+\s*", row[1]) for row in rows):
+        return ","  # a header that lacks a name; reading says so
+    return next((sign for sign in _DELIMITERS if sign not in text), ",")
+
+
+def _is_aligned(sample: str) -> bool:
+    """True for numbers in columns separated by blanks: as many words in every line, most of them numbers."""
+    lines = [line.split() for line in sample.split("\n") if line.strip()][:_SAMPLE_RECORDS]
+    if len(lines) < 2 or len(lines[0]) < 2 or len({len(line) for line in lines[:-1]}) > 1:
+        return False
+    words = [word for line in lines[1:] for word in line]
+    return sum(re.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?", word) is not None for word in words) > 0.5 * len(words)
 
 
 def _sample(text: str) -> str:

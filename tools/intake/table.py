@@ -175,9 +175,9 @@ def _read_csv(source: Source, spec: dict[str, Any], notes: list[str], where: str
     spec |= {"delimiter": found.delimiter, "quotechar": found.quotechar}
     spec |= {"escape": found.escape} if found.escape else {}
     spec |= {"skip_space": True} if found.skip_space else {}
-    if found.delimiter not in ",\t":
-        notes.append(f"Cells are separated by {found.delimiter!r}.")
     cells = reading.parse_csv(data, spec)
+    if found.delimiter not in ",\t" and cells.shape[1] > 1:
+        notes.append(f"Cells are separated by {found.delimiter!r}.")
     swallowed = structure.swallowed_lines(data, spec, cells, where)
     if swallowed:
         return None, swallowed

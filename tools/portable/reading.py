@@ -206,6 +206,8 @@ def parse_csv(data: bytes, spec: Spec) -> pd.DataFrame:
     Raises BrokenCsvError naming the lines of rows with too many fields, or the line where an unclosed quote starts.
     """
     delimiter = _delimiter(data, spec)
+    if delimiter == " ":
+        data = _squeezed(data)
     single = delimiter.encode() not in data[: data.find(b"\n") + 1 or None]
     if single:  # a blank line is then a missing value, except at the end
         data = data.rstrip(b"\r\n") + b"\n"
@@ -225,7 +227,12 @@ def parse_csv(data: bytes, spec: Spec) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise ValueError("the file is empty") from None
     except pd.errors.ParserError as error:
-        raise BrokenCsvError(faults(data, spec) or [str(error)]) from error
+        raise BrokenCsvError(faults(data, {**spec, "delimiter": delimiter}) or [str(error)]) from error
+
+
+def _squeezed(data: bytes) -> bytes:
+    """Cells separated by any number of blanks and tabs, separated by one blank."""
+    return re.sub(rb"(?m)^ | $", b"", re.sub(rb"[ \t]+", b" ", data.replace(b"\r\n", b"\n")))
 
 
 def _delimiter(data: bytes, spec: Spec) -> str:
@@ -241,9 +248,10 @@ def _delimiter(data: bytes, spec: Spec) -> str:
 def records(data: bytes, spec: Spec) -> Iterator[tuple[int, list[str]]]:
     """Every record of UTF-8 CSV data with the file line it starts on (1-based); blank lines are skipped."""
     csv.field_size_limit(sys.maxsize)
+    delimiter = spec.get("delimiter") or ","
     reader = csv.reader(
-        io.StringIO(data.decode("utf-8"), newline=""),
-        delimiter=spec.get("delimiter") or ",",
+        io.StringIO((_squeezed(data) if delimiter == " " else data).decode("utf-8"), newline=""),
+        delimiter=delimiter,
         quotechar=spec.get("quotechar") or '"',
         escapechar=spec.get("escape"),
         skipinitialspace=bool(spec.get("skip_space")),
@@ -281,8 +289,9 @@ def with_header(cells: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     """The cells with their first row taken as column names, or named column_1, … when the spec says there is none."""
     if cells.empty:
         raise ValueError("the file is empty")
-    if spec.get("header", True):
-        names = column_names(cells.iloc[0].tolist())
+    first = cells.iloc[0].tolist()
+    if spec.get("header", True) or not set(first).isdisjoint(spec.get("columns") or ()):
+        names = column_names(first)
         cells = cells.iloc[1:].reset_index(drop=True)
     else:
         names = [f"column_{place}" for place in range(1, cells.shape[1] + 1)]

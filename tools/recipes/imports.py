@@ -19,6 +19,7 @@ _FROM: dict[str, str] = {
     "sklearn.feature_extraction.text": "HashingVectorizer TfidfTransformer",
     "sklearn.gaussian_process": "GaussianProcessRegressor",
     "sklearn.gaussian_process.kernels": "RBF ConstantKernel DotProduct Matern WhiteKernel",
+    "sklearn.feature_selection": "VarianceThreshold",
     "sklearn.impute": "SimpleImputer",
     "sklearn.kernel_approximation": "Nystroem",
     "sklearn.kernel_ridge": "KernelRidge",
@@ -28,7 +29,7 @@ _FROM: dict[str, str] = {
     "sklearn.neighbors": "KNeighborsClassifier KNeighborsRegressor",
     "sklearn.neural_network": "MLPClassifier MLPRegressor",
     "sklearn.pipeline": "Pipeline make_pipeline",
-    "sklearn.preprocessing": "OneHotEncoder OrdinalEncoder PolynomialFeatures QuantileTransformer SplineTransformer "
+    "sklearn.preprocessing": "MaxAbsScaler Normalizer OneHotEncoder OrdinalEncoder PolynomialFeatures QuantileTransformer SplineTransformer "
     "StandardScaler TargetEncoder",
     "sklearn.svm": "SVR",
     "sklearn.utils.extmath": "safe_sparse_dot",

@@ -14,6 +14,10 @@ ABSOLUTE_METRICS = frozenset({"mae", "median_ae", "mape", "smape", "wape"})
 RELATIVE_METRICS = frozenset({"rmsle", "mape", "smape"})
 
 
+LIGHTGBM: dict[str, Any] = {"bagging_freq": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}
+"""Settings of LightGBM that every recipe shares."""
+
+
 @dataclass(frozen=True)
 class Variant:
     """One way to follow a recipe: its parameters, and the words of a plan."""
@@ -61,3 +65,10 @@ def series_columns(task: Task) -> list[str]:
 def forecasting(task: Task) -> bool:
     """True when values of one or more series are asked for at later times."""
     return task.forecast and task.kind == "regression" and task.time_column is not None
+
+
+def lightgbm_objective(task: Task) -> str:
+    """The loss LightGBM minimises for the task's metric."""
+    if task.is_classification:
+        return task.kind
+    return "regression_l1" if wants_absolute(task) else "regression"

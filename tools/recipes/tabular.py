@@ -10,30 +10,19 @@ from state.task import Task
 from tools.recipes.assemble import assemble
 from tools.recipes.columns import Columns, columns_for
 from tools.recipes.options import merged
-from tools.recipes.recipe import Recipe, Variant, forecasting, wants_absolute
-
-_LIGHTGBM: dict[str, Any] = {
-    "bagging_freq": 1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbosity": -1,
-}
-
+from tools.recipes.recipe import LIGHTGBM, Recipe, Variant, forecasting, lightgbm_objective, wants_absolute
 
 def _boosting_params(task: Task, profile: Profile) -> dict[str, Any]:
     rows = profile.rows
-    objective = {"binary": "binary", "multiclass": "multiclass", "regression": "regression"}[task.kind]
-    if task.kind == "regression" and wants_absolute(task):
-        objective = "regression_l1"
     lgb = {
-        "objective": objective,
+        "objective": lightgbm_objective(task),
         "learning_rate": 0.05 if rows < 20_000 else 0.1,
         "num_leaves": 15 if rows < 2_000 else 31 if rows < 20_000 else 63,
         "min_data_in_leaf": max(3, min(20, rows // 50)),
         "feature_fraction": 0.7,
         "bagging_fraction": 0.8,
         "lambda_l2": 2.0,
-        **_LIGHTGBM,
+        **LIGHTGBM,
     }
     return {
         "members": 4 if rows < 5_000 else 2 if rows < 20_000 else 1,
@@ -76,7 +65,8 @@ def _write_boosting(plan: Plan, task: Task, profile: Profile) -> str:
 def _linear_params(task: Task, profile: Profile) -> dict[str, Any]:
     rows, columns = profile.rows, columns_for(task, profile, many="codes")
     if task.is_classification:
-        settings = [{"freedom": value} for value in (1.0, 0.1, 10.0, 0.01, 0.001)]
+        strengths = (10.0, 1.0, 100.0, 1000.0) if columns.texts else (1.0, 0.1, 10.0, 0.01, 0.001)
+        settings = [{"freedom": value} for value in strengths]
     else:
         settings = [{"strength": value} for value in (10.0, 1.0, 100.0, 0.1, 1000.0, 10_000.0)]
     return {

@@ -35,7 +35,7 @@ def outcome(facts: ReportFacts) -> dict[str, Any]:
 def headline_score(facts: ReportFacts, best: Candidate | None) -> tuple[Score | None, str]:
     """The sealed test score when there is one, else the out-of-fold score; and which rows it belongs to."""
     if facts.verdict and facts.verdict.test:
-        return facts.verdict.test, "sealed test rows, opened once"
+        return facts.verdict.test, "sealed test rows, opened once by this run"
     if best and best.score:
         return best.score, "rows, out of fold (the sealed test set was not opened)"
     return None, ""

@@ -27,10 +27,10 @@ def kmer_counts(codes: np.ndarray, k: int, size: int, both_strands: bool = False
     width = codes.shape[1] - k + 1
     if width < 1:
         return sparse.csr_matrix((len(codes), size**k), dtype=np.float32)
-    value = np.zeros((len(codes), width), dtype=np.int64)
+    value = np.zeros((len(codes), width), dtype=np.int32)
     other, known = value.copy(), np.ones(value.shape, dtype=bool)
     for place in range(k):
-        letter = codes[:, place : place + width].astype(np.int64)
+        letter = codes[:, place : place + width].astype(np.int32)
         value += letter * size ** (k - 1 - place)
         other += (size - 1 - letter) * size**place
         known &= letter >= 0
@@ -66,7 +66,7 @@ def composition(codes: np.ndarray, size: int, parts: int) -> np.ndarray:
 def stacking_energy(codes: np.ndarray, length: int) -> np.ndarray:
     """Nearest-neighbour stacking energies (kcal/mol) of a nucleotide duplex along its first `length` bases.
 
-    Columns: the energy of each step, their sum, and how much weaker the first four steps bind than the last four.
+    Columns: the energy of each step, their sum, and the energy of the first four steps less that of the last four.
     """
     energies = np.array([-0.93, -2.24, -2.08, -1.10, -2.11, -3.26, -2.36, -2.08])  # AA AC AG AT CA CC CG CT
     energies = np.concatenate([energies, [-2.35, -3.42, -3.26, -2.24, -1.33, -2.35, -2.11, -0.93]])  # GA … GT, TA … TT
@@ -80,7 +80,7 @@ def stacking_energy(codes: np.ndarray, length: int) -> np.ndarray:
 
 
 def pairing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """How well `one` pairs with `other` read backwards: matches, wobbles and share of pairs at the best offset, and where."""
+    """How well `one` pairs with `other` read backwards: most pairs at any offset, their share, where, the length."""
     short, long = (one, other) if one.shape[1] <= other.shape[1] else (other, one)
     opposite = np.where(long >= 0, 3 - long, -9)[:, ::-1]
     width, offsets = short.shape[1], long.shape[1] - short.shape[1] + 1

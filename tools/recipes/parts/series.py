@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,20 @@ def mixture(errors: list[np.ndarray], absolute: bool, picks: int) -> np.ndarray:
     return np.bincount(chosen, minlength=len(table)) / picks
 
 
+def method_pool(logs: list[bool], levels: list[float], memories: list[int], waves: int) -> list[dict[str, Any]]:
+    """All methods: past seasons repeated, exponential smoothing, and calendar regression, each in several settings."""
+    pool: list[dict[str, Any]] = [
+        {"kind": "repeat", "log": False, "seasons": seasons, "damping": 0.0} for seasons in (1, 2, 3, 5)
+    ]
+    for log, level, season, damping in product(logs, levels, (0.1, 0.3), (0.0, 0.97, 1.0)):
+        rates = {"level": level, "trend": 0.05, "season": season, "damping": damping}
+        pool.append({"kind": "smooth", "log": log, **rates})
+    for log, memory, anchor, trend in product(logs, memories, (0.0, 0.7), (0.0, 0.5, 1.0)):
+        shape = {"memory": memory, "anchor": anchor, "trend": trend, "reach": 5, "waves": waves}
+        pool.append({"kind": "regress", "log": log, **shape})
+    return pool
+
+
 def fit_method(method: Mapping[str, Any], grid: np.ndarray, weight: np.ndarray, first: int, step: str) -> Any:
     """The state of one method at the end of a history of series × periods that begins at period `first`."""
     count, season, year = grid.shape[1], season_of(step), max(1, round(year_of(step)))
@@ -204,7 +219,8 @@ def look_ahead(
 ) -> np.ndarray:
     """Values of the series at `rows`, `ahead` steps after period `end`."""
     if method["kind"] == "regress":
-        design = calendar(end + ahead, step, method["waves"])
+        steps, places = np.unique(ahead, return_inverse=True)
+        design = calendar(end + steps, step, method["waves"])[places]
         values = regressed_ahead(state, design, rows, ahead, method["reach"] * max(1, round(year_of(step))))
     else:
         values = smoothed_ahead(state, method["damping"], rows, ahead)

@@ -1,0 +1,111 @@
+"""Workbenches lent to runs that no session of ours drives: a notebook's `ainvoke`, a script, the LangGraph server.
+
+`graphs/session.py` opens the workbench of a run it drives, and closes it. Whoever invokes the graph directly knows
+nothing of workbenches, so the nodes borrow one here: it is opened at the run's first step under the run's lock and with
+the seconds the run has used so far, shared by its parallel branches, and closed when the run ends, waits or fails. When
+nobody comes back (a stream that was left in the middle), it is closed after a while.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from state.settings import Settings
+from tools.budget import Budget
+from tools.home import home, run_folder
+from tools.locks import hold_run
+from tools.runs import register_run
+from tools.store import Catalogue
+from tools.workbench import Workbench, close_workbench, opened_workbench, open_workbench
+
+IDLE_SECONDS = 60.0
+"""A lent workbench that no step uses for so long is closed; the next step opens it again."""
+
+
+@dataclass
+class _Loan:
+    desk: Workbench
+    held: ExitStack
+    """Closes the workbench, then frees the run's lock."""
+    steps: int = 0
+    """Steps at work with it now."""
+    idle: threading.Timer | None = field(default=None)
+
+
+_loans: dict[str, _Loan] = {}
+_lock = threading.RLock()
+
+
+def borrow(run_id: str, settings: Settings) -> Workbench:
+    """The workbench of a run: the session's when one drives it, else a lent one. Every borrow needs a `give_back`.
+
+    Raises RunHeld when another process drives the run.
+    """
+    with _lock:
+        loan = _loans.get(run_id)
+        if loan is None:
+            driven = opened_workbench(run_id)
+            if driven is not None:
+                return driven
+            loan = _loans[run_id] = _lend(run_id, settings)
+        if loan.idle is not None:
+            loan.idle.cancel()
+            loan.idle = None
+        loan.steps += 1
+        return loan.desk
+
+
+def give_back(run_id: str, *, ended: bool) -> None:
+    """One step is done with the workbench. ended: the run goes no further for now, so the last one out closes it."""
+    with _lock:
+        loan = _loans.get(run_id)
+        if loan is None:
+            return
+        loan.steps -= 1
+        if loan.steps > 0:
+            return
+        if ended:
+            _close(run_id)
+        else:
+            loan.idle = threading.Timer(IDLE_SECONDS, reclaim, args=(run_id,))
+            loan.idle.daemon = True
+            loan.idle.start()
+
+
+def is_lent(run_id: str) -> bool:
+    """True when no session drives the run, so that what `ls` says about it is told by its own steps."""
+    return run_id in _loans
+
+
+def reclaim(run_id: str) -> None:
+    """Close the run's lent workbench when no step uses it."""
+    with _lock:
+        loan = _loans.get(run_id)
+        if loan is not None and loan.steps == 0:
+            _close(run_id)
+
+
+def _lend(run_id: str, settings: Settings) -> _Loan:
+    with ExitStack() as held:
+        held.enter_context(hold_run(run_folder(run_id)))
+        catalogue = Catalogue(home() / "catalogue.db")
+        try:
+            row = register_run(catalogue, run_id, settings)
+        finally:
+            catalogue.close()
+        budget = Budget(settings.time_limit, spent=row.active_seconds)
+        desk = open_workbench(run_id, settings, budget=budget)
+        held.callback(close_workbench, run_id)
+        held.callback(budget.save)
+        budget.persist = lambda seconds: desk.catalogue.add_active_seconds(run_id, seconds)
+        desk.catalogue.update_run(run_id, status="running")
+        return _Loan(desk, held.pop_all())
+
+
+def _close(run_id: str) -> None:
+    loan = _loans.pop(run_id)
+    if loan.idle is not None:
+        loan.idle.cancel()
+    loan.held.close()

@@ -1,0 +1,51 @@
+"""What `ls`, `show` and the Python call say about a run, from its state and its candidate log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tools.workbench import Workbench
+
+
+def ending(values: Mapping[str, Any]) -> Literal["done", "rejected", "failed"]:
+    """How a run came out that goes no further: with a release, with a report only, or with neither."""
+    release = values.get("release")
+    if not release:
+        return "failed"
+    return "done" if release.get("folder") else "rejected"
+
+
+def summarise(desk: Workbench, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `ls` and `show` say about a run, from its state and its candidate log."""
+    candidates = desk.log.candidates(values.get("candidates_version", 0))
+    best = candidates.get(values.get("best", ""))
+    score = best.score if best else None
+    release = values.get("release") or {}
+    verdict = values.get("verdict") or {}
+    task = values.get("task") or {}
+    return {
+        "target": task.get("target"),
+        "metric": task.get("metric"),
+        "direction": task.get("direction"),
+        "kind": task.get("kind"),
+        "best": best.id if best else None,
+        "title": best.plan.title if best else None,
+        "members": [member.plain() for member in best.members] if best else [],
+        "score": score.value if score else None,
+        "low": score.low if score else None,
+        "high": score.high if score else None,
+        "test": verdict.get("test"),
+        "opening": verdict.get("opening"),
+        "ladder": values.get("ladder", []),
+        "verdict": verdict.get("decision"),
+        "decision": (values.get("decision") or {}).get("reason"),
+        "checks": verdict.get("checks", []),
+        "warnings": [one["text"] for one in verdict.get("findings", []) if one["severity"] != "info"],
+        "candidates": len([one for one in candidates.values() if not one.members]),
+        "iterations": values.get("iteration", -1) + 1,
+        "seconds": round(desk.budget.spent(), 2),
+        "folder": release.get("folder"),
+        "report": release.get("report"),
+        "refit": release.get("refit"),
+    }
