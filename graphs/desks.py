@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from state.settings import Settings
 from tools.budget import Budget
@@ -31,7 +31,9 @@ class _Loan:
     """Closes the workbench, then frees the run's lock."""
     steps: int = 0
     """Steps at work with it now."""
-    idle: threading.Timer | None = field(default=None)
+    how: str = ""
+    """Why it will be closed: ended, waiting, paused or failed; what was first is what counts."""
+    idle: threading.Timer | None = None
 
 
 _loans: dict[str, _Loan] = {}
@@ -57,16 +59,21 @@ def borrow(run_id: str, settings: Settings) -> Workbench:
         return loan.desk
 
 
-def give_back(run_id: str, *, ended: bool) -> None:
-    """One step is done with the workbench. ended: the run goes no further for now, so the last one out closes it."""
+def give_back(run_id: str, how: str) -> None:
+    """One step is done with the workbench.
+
+    how: "" when the run goes on; "ended", "waiting", "paused" or "failed" when it does not, so that the last step out
+    closes the workbench. The last three become the run's status in the catalogue.
+    """
     with _lock:
         loan = _loans.get(run_id)
         if loan is None:
             return
         loan.steps -= 1
+        loan.how = loan.how or how
         if loan.steps > 0:
             return
-        if ended:
+        if loan.how:
             _close(run_id)
         else:
             loan.idle = threading.Timer(IDLE_SECONDS, reclaim, args=(run_id,))
@@ -108,4 +115,7 @@ def _close(run_id: str) -> None:
     loan = _loans.pop(run_id)
     if loan.idle is not None:
         loan.idle.cancel()
-    loan.held.close()
+    with loan.held:
+        status = loan.how or "paused"
+        if status != "ended":
+            loan.desk.catalogue.update_run(run_id, status=status)

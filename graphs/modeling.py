@@ -70,7 +70,7 @@ def build_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> Compile
     graph.add_node("operations", step(operations), metadata={"role": "operations"})
     graph.add_node("reviewer", step(reviewer), metadata={"role": "reviewer"})
     graph.add_node("approve_release", step(approve_release), metadata={"role": "approver"})
-    graph.add_node("publisher", step(publisher), metadata={"role": "publisher"})
+    graph.add_node("publisher", step(publisher, last=True), metadata={"role": "publisher"})
 
     graph.add_edge(START, "analyst")
     graph.add_edge("analyst", "examiner")

@@ -1,6 +1,7 @@
 """From role to graph node: opens the workbench, tells what happens, and lets only plain data into the state.
 
-Each guarantee that must hold whoever invokes the graph (command line, notebook, LangGraph server) is made here.
+Each guarantee that must hold whoever invokes the graph (command line, notebook, LangGraph server) is made here: the
+run's lock, its budget, the version of its graph, and that nothing blocks the caller's event loop.
 """
 
 from __future__ import annotations
@@ -8,40 +9,51 @@ from __future__ import annotations
 import asyncio
 import inspect
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
+from graphs.desks import borrow, give_back, is_lent
+from graphs.roleloop import on_role_loop
+from graphs.summary import ending, summarise
+from state.errors import RunPaused, VersionMismatch
 from state.records import to_plain
 from state.settings import Settings
 from tools.artifacts import open_artifacts
-from tools.runs import register_run
-from tools.workbench import Workbench, open_workbench
+from tools.home import run_folder
+from tools.store import RunLog
+from tools.workbench import Workbench, opened_workbench
 
 Role = Callable[..., dict[str, Any] | Awaitable[dict[str, Any]]]
 Node = Callable[..., Awaitable[dict[str, Any]]]
 
 
-def step(role: Role) -> Node:
-    """A graph node of a role. Synchronous roles run in a thread, so that they never block the server's loop."""
+def step(role: Role, *, last: bool = False) -> Node:
+    """A graph node of a role. Roles work in threads of their own, so that they never block the caller's loop.
+
+    last: the run is over when this step is done.
+    """
     asks = "ask" in inspect.signature(role).parameters
     name = role.__name__
 
     async def node(state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Settings]) -> dict[str, Any]:
         first = await asyncio.to_thread(_first_facts, state, config, runtime)
         state = {**state, **first}
-        desk = await asyncio.to_thread(_desk, state)
-        desk.say("phase", name, candidate=state.get("candidate_id"))
-        extra = {"ask": _ask} if asks else {}
-        if inspect.iscoroutinefunction(role):
-            update = await role(state, desk, **extra)
-        else:
-            update = await asyncio.to_thread(role, state, desk, **extra)
-        desk.budget.save()
-        return {**first, **to_plain(update)}
+        async with _borrowed(state, last) as desk:
+            await asyncio.to_thread(desk.say, "phase", name, candidate=state.get("candidate_id"))
+            extra = {"ask": _ask} if asks else {}
+            if inspect.iscoroutinefunction(role):
+                update = await on_role_loop(role(state, desk, **extra))
+            else:
+                update = await asyncio.to_thread(role, state, desk, **extra)
+            plain: dict[str, Any] = to_plain(update)
+            await asyncio.to_thread(_finish, desk, {**state, **plain}, last)
+        return {**first, **plain}
 
     node.__name__ = name
     return node
@@ -51,29 +63,102 @@ def _ask(question: dict[str, Any], answer: type) -> Any:
     return interrupt(question, response_schema=answer)
 
 
+# ---- at the first step ----------------------------------------------------------------------------------------------
+
+
 def _first_facts(state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Settings]) -> dict[str, Any]:
     """At the first step of a run: its id and its settings, which from then on come from the state alone."""
-    if "run_id" in state:
-        return {}
-    from graphs.modeling import graph_drawing, graph_fingerprint
+    from graphs.modeling import graph_fingerprint
 
+    if "run_id" in state:
+        known = state.get("graph_version", graph_fingerprint())
+        if known != graph_fingerprint():
+            raise VersionMismatch(
+                f"this run was made by graph {known}, and the graph here is {graph_fingerprint()}",
+                hint="go on with the version of modelwright it was started with, or start a new run: "
+                "finished trainings are answered from the journal",
+            )
+        return {}
     settings = runtime.context or Settings()
     if isinstance(settings, dict):
         settings = Settings.model_validate(settings)
     given = {name: state[name] for name in ("data", "intent", "target") if state.get(name)}
     settings = settings.model_copy(update=given)
-    run_id = str((config.get("configurable") or {}).get("thread_id") or uuid.uuid4())
     return {
-        "run_id": run_id,
+        "run_id": _run_id((config.get("configurable") or {}).get("thread_id")),
         "settings": settings.model_dump(mode="json"),
         "graph_version": graph_fingerprint(),
-        "drawing": open_artifacts().put_text(graph_drawing()),
     }
 
 
-def _desk(state: dict[str, Any]) -> Workbench:
-    """The run's open workbench; opened from the settings the state names when this process has none yet."""
+def _run_id(thread: Any) -> str:
+    """The thread's id when it is a UUID that no other run has taken; otherwise a new one.
+
+    Checkpointers number threads as they like: `"1"` in a script today and in another tomorrow are different runs, and
+    their candidates must not meet in one log.
+    """
+    name = str(thread or "")
+    if opened_workbench(name) is not None:
+        return name
+    try:
+        uuid.UUID(name)
+    except ValueError:
+        return str(uuid.uuid4())
+    log = RunLog(run_folder(name) / "run.db")
+    try:
+        return str(uuid.uuid4()) if log.candidates() else name
+    finally:
+        log.close()
+
+
+# ---- around every step ----------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _borrowed(state: dict[str, Any], last: bool) -> AsyncIterator[Workbench]:
+    """The run's workbench for one step, given back however the step ends."""
+    run_id = state["run_id"]
+    opening = asyncio.ensure_future(asyncio.to_thread(_open, state))
+    how = "failed"
+    try:
+        desk = await asyncio.shield(opening)
+        yield desk
+        how = "ended" if last else ""
+    except GraphInterrupt as question:
+        how = "waiting"
+        await asyncio.to_thread(_tell_waiting, opening.result(), state, question)
+        raise
+    except (GraphBubbleUp, RunPaused, asyncio.CancelledError):
+        how = "paused"
+        raise
+    finally:
+        closing = asyncio.ensure_future(_give_back(opening, run_id, how))
+        await asyncio.shield(closing)
+
+
+async def _give_back(opening: asyncio.Future[Workbench], run_id: str, how: str) -> None:
+    await asyncio.wait([opening])
+    if opening.exception() is None:
+        await asyncio.to_thread(give_back, run_id, how)
+
+
+def _open(state: dict[str, Any]) -> Workbench:
+    """The workbench; settings come from the state, or in a branch from the brief it names."""
     settings = state.get("settings") or open_artifacts().get_json(state["brief"])["settings"]
-    desk = open_workbench(state["run_id"], Settings.model_validate(settings))
-    register_run(desk.catalogue, state["run_id"], desk.settings)
-    return desk
+    return borrow(state["run_id"], Settings.model_validate(settings))
+
+
+def _finish(desk: Workbench, values: dict[str, Any], last: bool) -> None:
+    """Save the seconds used. At the end of a run that no session drives, tell how it came out."""
+    desk.budget.save()
+    if last and is_lent(desk.run_id):
+        status, summary = ending(values), summarise(desk, values)
+        desk.catalogue.update_run(desk.run_id, status=status, summary=summary)
+        desk.say("finished", "", status=status, summary=summary)
+
+
+def _tell_waiting(desk: Workbench, values: dict[str, Any], question: GraphInterrupt) -> None:
+    if is_lent(desk.run_id):
+        desk.catalogue.update_run(desk.run_id, summary=summarise(desk, values))
+        for one in question.args[0]:
+            desk.say("ask", "approver", one.value["question"], id=one.id, **one.value)

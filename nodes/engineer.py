@@ -9,6 +9,7 @@ from state.errors import ExpertError
 from state.modeling import BranchState
 from state.questions import ProgramQuestion, RepairQuestion
 from tools.experts import Expert
+from tools.experts.fallback import ask_and_name
 from tools.program import check_program
 from tools.workbench import Workbench
 
@@ -30,12 +31,12 @@ def engineer(state: BranchState, desk: Workbench) -> dict[str, Any]:
                 problems=problems,
                 attempts=[Attempt.model_validate(attempt) for attempt in state.get("attempts", [])],
             )
-            answer = expert.ask(question)
+            answer, author = ask_and_name(expert, question)
         else:
-            answer = expert.ask(ProgramQuestion(task=task, profile=profile, plan=plan))
+            answer, author = ask_and_name(expert, ProgramQuestion(task=task, profile=profile, plan=plan))
     except ExpertError as error:
         return _given_up(state, desk, plan, expert, str(error))
-    return {"program": desk.artifacts.put_text(answer.code), "expert": expert.name, "problems": []}
+    return {"program": desk.artifacts.put_text(answer.code), "expert": author, "problems": []}
 
 
 def check(state: BranchState, desk: Workbench) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ async def _inference(
     checks: list[Check] = []
     problems = ["no inference program was written"]
     for writer in writers:
-        code = writer.ask(question).code
+        code = (await asyncio.to_thread(writer.ask, question)).code
         files = runtime_files(
             members,
             task=task,

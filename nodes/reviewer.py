@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ async def reviewer(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     if sent_back is not None:
         return sent_back
     ladder = baseline_ladder(desk, task, prepared, candidates)
-    verdict = _opinion(state, desk, task, profile, candidates, checks, findings, ladder)
+    verdict = await asyncio.to_thread(_opinion, state, desk, task, profile, candidates, checks, findings, ladder)
     if prepared.sealed_rows and verdict.decision == "accept":
         members = [ReleaseMember.model_validate(member) for member in state["inference"]["members"]]
         test, opening, predictions = await open_sealed_test(desk, task, prepared, members, state["best"])

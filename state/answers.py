@@ -15,7 +15,7 @@ class PlanEdit(Record):
 
     id: str = Field(description="Id of the plan to change")
     title: str | None = None
-    params: dict[str, Any] | None = Field(None, description="Parameters to set; others stay")
+    params: dict[str, Any] | None = Field(default=None, description="Parameters to set; others stay")
     representation: str | None = None
     architecture: str | None = None
     training: str | None = None
@@ -31,7 +31,7 @@ class PlanAnswer(Record):
     drop: list[str] = Field(default_factory=list, description="Ids to drop")
     edit: list[PlanEdit] = Field(default_factory=list)
     add: list[Plan] = Field(default_factory=list)
-    reason: str = Field("", description="Needed when rejecting; kept with the run otherwise")
+    reason: str = Field(default="", description="Needed when rejecting; kept with the run otherwise")
 
     @model_validator(mode="after")
     def _reason_given(self) -> PlanAnswer:
@@ -43,8 +43,10 @@ class PlanAnswer(Record):
 class ReleaseAnswer(Record):
     """The word on the release."""
 
-    action: Literal["approve", "reject"] = Field("approve", description="reject leaves a report without a release")
-    reason: str = Field("", description="Kept with the run")
+    action: Literal["approve", "reject"] = Field(
+        default="approve", description="reject leaves a report without a release"
+    )
+    reason: str = Field(default="", description="Kept with the run")
 
 
 def apply_answer(plans: list[Plan], answer: PlanAnswer) -> list[Plan]:

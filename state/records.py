@@ -19,7 +19,7 @@ Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 class Record(BaseModel):
     """A frozen, validated fact. Unknown fields are refused, so a typo in a checkpoint or an answer is seen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     def plain(self) -> dict[str, Any]:
         """The record as plain data, fit for a graph state or a JSON file."""

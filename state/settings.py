@@ -34,43 +34,49 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    data: str = Field("", description="Path of the table: CSV, TSV, Parquet, Excel, optionally gzipped")
-    test_data: str = Field("", description="Optional labelled file that becomes the sealed test set")
-    intent: str = Field("", description="One sentence: what the model is for")
-    target: str = Field("", description="Column to predict; guessed from intent and data when empty")
-    metric: str = Field("", description="Metric to optimise; chosen from intent and target when empty")
-    kind: TaskKind | None = Field(None, description="Task type; detected when empty")
-    positive: str = Field("", description="Label of the positive class, for binary tasks")
+    data: str = Field(default="", description="Path of the table: CSV, TSV, Parquet, Excel, optionally gzipped")
+    test_data: str = Field(default="", description="Optional labelled file that becomes the sealed test set")
+    intent: str = Field(default="", description="One sentence: what the model is for")
+    target: str = Field(default="", description="Column to predict; guessed from intent and data when empty")
+    metric: str = Field(default="", description="Metric to optimise; chosen from intent and target when empty")
+    kind: TaskKind | None = Field(default=None, description="Task type; detected when empty")
+    positive: str = Field(default="", description="Label of the positive class, for binary tasks")
     group_columns: list[str] = Field(
         default_factory=list, description="Rows that belong together (patients, schools) are never split apart"
     )
-    time_column: str = Field("", description="Time order of the rows; folds then go forward in time")
-    horizon: int | None = Field(None, ge=1, description="Forecasts: time steps ahead")
-    test_share: float = Field(0.2, ge=0.0, lt=0.9, description="Share of rows sealed as the test set")
-    folds: int = Field(5, ge=2, le=20, description="Validation folds")
+    time_column: str = Field(default="", description="Time order of the rows; folds then go forward in time")
+    horizon: int | None = Field(default=None, ge=1, description="Forecasts: time steps ahead")
+    test_share: float = Field(default=0.2, ge=0.0, lt=0.9, description="Share of rows sealed as the test set")
+    folds: int = Field(default=5, ge=2, le=20, description="Validation folds")
     time_limit: Seconds = Field(
-        300.0, gt=0, description="Wall seconds for the whole command, without waiting for a person"
+        default=300.0, gt=0, description="Wall seconds for the whole command, without waiting for a person"
     )
-    run_timeout: Seconds | None = Field(None, gt=0, description="Most seconds of one program execution")
-    candidates: int = Field(4, ge=1, le=64, description="Solution plans per iteration")
-    iterations: int = Field(3, ge=1, le=100, description="Rounds of plan → implement → select")
-    attempts: int = Field(3, ge=1, le=10, description="Executions of one candidate's program, repairs included")
-    jobs: int = Field(0, ge=0, le=256, description="Programs run at the same time; 0 = number of cores")
-    memory_mb: int = Field(0, ge=0, description="Most memory of one program; 0 = a share of what is free")
-    seed: int = Field(0, ge=0, description="Seed of splits and programs")
-    refit: Literal["all", "train"] = Field("all", description="Rows the released model is fitted on after acceptance")
+    run_timeout: Seconds | None = Field(default=None, gt=0, description="Most seconds of one program execution")
+    candidates: int = Field(default=4, ge=1, le=64, description="Solution plans per iteration")
+    iterations: int = Field(default=3, ge=1, le=100, description="Rounds of plan → implement → select")
+    attempts: int = Field(default=3, ge=1, le=10, description="Executions of one candidate's program, repairs included")
+    jobs: int = Field(default=0, ge=0, le=256, description="Programs run at the same time; 0 = number of cores")
+    memory_mb: int = Field(default=0, ge=0, description="Most memory of one program; 0 = a share of what is free")
+    seed: int = Field(default=0, ge=0, description="Seed of splits and programs")
+    refit: Literal["all", "train"] = Field(
+        default="all", description="Rows the released model is fitted on after acceptance"
+    )
     review: list[Gate] = Field(default_factory=list, description="Where to wait for a person: plan, release")
-    expert: str = Field("builtin", description="Default expert: builtin, or provider:model such as openai:gpt-5-mini")
+    expert: str = Field(
+        default="builtin", description="Default expert: builtin, or provider:model such as openai:gpt-5-mini"
+    )
     experts: dict[str, str] = Field(
         default_factory=dict, description="Expert per role, e.g. {'engineer': 'openai:gpt-5-mini'}"
     )
-    builtin_candidates: bool = Field(True, description="Let builtin candidates compete with those of an LLM")
-    base_url: str = Field("", description="URL of an OpenAI-compatible server; empty for the provider's own")
-    api_key_env: str = Field("OPENAI_API_KEY", description="Name of the environment variable that holds the key")
-    llm_timeout: Seconds = Field(900.0, gt=0, description="Most seconds of one model reply")
-    temperature: float = Field(1.0, ge=0, le=2)
-    fresh: bool = Field(False, description="Ignore results of earlier runs (benchmarks)")
-    name: str = Field("", description="Readable name of the run; made up when empty")
+    builtin_candidates: bool = Field(default=True, description="Let builtin candidates compete with those of an LLM")
+    base_url: str = Field(default="", description="URL of an OpenAI-compatible server; empty for the provider's own")
+    api_key_env: str = Field(
+        default="OPENAI_API_KEY", description="Name of the environment variable that holds the key"
+    )
+    llm_timeout: Seconds = Field(default=900.0, gt=0, description="Most seconds of one model reply")
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    fresh: bool = Field(default=False, description="Ignore results of earlier runs (benchmarks)")
+    name: str = Field(default="", description="Readable name of the run; made up when empty")
 
     def expert_for(self, role: str) -> str:
         """`builtin` or `provider:model` for a role."""

@@ -88,7 +88,8 @@ def plan_split(
         codes = None if kind == "regression" else strata[kept]
         # Fewer windows are longer ones, so the number is lowered until all of them can be made.
         while (made := len(dealing.forward_folds(times[kept], count, horizon, codes))) < count > 1:
-            count, why = max(1, made), f"{max(1, made)} folds: more validation windows would leave too little past"
+            count = max(1, made)
+            why = f"{count} fold{'s' * (count > 1)}: more validation windows would leave too little past"
     elif groups is not None:
         usable = dealing.free_groups(_at(groups, kept), strata[kept], pin=kind != "regression")
         if usable < count:

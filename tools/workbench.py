@@ -104,7 +104,14 @@ class Workbench:
         """The expert the settings name for a role; an LLM falls back to the builtin one and says so."""
         from tools.experts.opening import open_expert
 
-        return open_expert(role, self.settings, runlog=self.log, journal=self.journal, note=self.note)
+        return open_expert(
+            role,
+            self.settings,
+            runlog=self.log,
+            journal=self.journal,
+            note=self.note,
+            seconds_left=self.budget.search_left,
+        )
 
     @cached_property
     def builtin(self) -> Expert:
@@ -226,7 +233,9 @@ def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = N
     slots = settings.jobs or cores()
     artifacts = open_artifacts()
     catalogue = Catalogue(home() / "catalogue.db")
-    executor = ProcessExecutor(artifacts, home() / "jobs" / run_id, slots=slots, threads_per_job=1, cache=home() / "cache")
+    executor = ProcessExecutor(
+        artifacts, home() / "jobs" / run_id, slots=slots, threads_per_job=1, cache=home() / "cache"
+    )
     executor.warm()
     bench = Workbench(
         run_id=run_id,

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+PIPED_WIDTH = 200
+"""Columns of output that goes to a file or another program: one table row is one line there."""
+
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout. Never through rich, which would wrap and interpret it."""
@@ -17,7 +20,7 @@ def print_json(value: Any) -> None:
 
 
 def results() -> Console:
-    """The console for results. Wide enough not to cut tables when the output is no terminal."""
+    """The console for results."""
     return _console(sys.stdout)
 
 
@@ -29,8 +32,26 @@ def progress() -> Console:
 def _console(stream: Any) -> Console:
     from rich.console import Console
 
-    width = None if stream.isatty() or "COLUMNS" in os.environ else 120
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
     return Console(file=stream, highlight=False, emoji=False, width=width)
+
+
+def say(console: Console, text: str, *, indent: int = 0, style: str = "") -> None:
+    """Print a line as it is (no markup). On a terminal it is wrapped between words, under its own beginning.
+
+    indent: cells by which the lines after the first are moved to the right.
+    """
+    from rich.text import Text
+
+    if not console.is_terminal:
+        console.print(Text(text, style=style), soft_wrap=True)
+        return
+    indent = min(indent, console.width // 3)
+    head, rest = text[:indent], text[indent:]
+    for line in Text(rest, style=style).wrap(console, max(10, console.width - indent)):
+        line.rstrip()
+        console.print(Text(head, style=style) + line, soft_wrap=True)
+        head = " " * indent
 
 
 def number(value: float | None) -> str:
@@ -50,3 +71,13 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
+def version() -> str:
+    """Version of modelwright, also in a checkout that was never installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("modelwright")
+    except metadata.PackageNotFoundError:
+        return "(checkout)"

@@ -1,21 +1,17 @@
-"""Live progress in the scrollback: phases, the candidate tree with scores and states, time left, best so far."""
+"""Progress as plain lines: what an event says, and showing it; the live view builds on it."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from graphs.cli.output import duration, number, progress, spread
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.live import Live
+from graphs.cli.output import duration, number, progress, say, spread, version
 
 MARKS = {"planned": "·", "running": "◦", "done": "✔", "failed": "✗", "dropped": "–"}
-COLOURS = {"planned": "dim", "running": "cyan", "done": "green", "failed": "red", "dropped": "dim"}
 PHASES = {
     "analyst": "profiling the data",
     "examiner": "framing the task, sealing the test set",
@@ -28,9 +24,13 @@ PHASES = {
 
 
 @contextmanager
-def open_progress(time_limit: float | None, began: float) -> Iterator[PlainProgress]:
+def open_progress(began: float) -> Iterator[PlainProgress]:
     """Live progress on a terminal, plain lines elsewhere."""
-    shown = LiveProgress(time_limit, began) if sys.stderr.isatty() else PlainProgress(began)
+    shown = PlainProgress(began)
+    if sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}:
+        from graphs.cli.live import LiveProgress
+
+        shown = LiveProgress(began)
     shown.start()
     try:
         yield shown
@@ -44,8 +44,9 @@ class PlainProgress:
     def __init__(self, began: float | None = None) -> None:
         self.began = time.monotonic() if began is None else began
         self.console = progress()
-        self.direction = ""
         self.metric = ""
+        self.trained = 0
+        self.reused = 0
 
     def start(self) -> None:
         """Begin showing."""
@@ -54,27 +55,39 @@ class PlainProgress:
         """End showing."""
 
     def __call__(self, event: dict[str, Any]) -> None:
-        data = event["data"]
-        if event["kind"] == "task":
-            self.metric, self.direction = data["metric"], data["direction"]
+        self.notice(event)
         for line in lines_of(event, self.metric):
             self.say(line)
 
-    def say(self, line: str) -> None:
-        from rich.text import Text
+    def notice(self, event: dict[str, Any]) -> None:
+        """Remember what later lines need, and say at the end how much was answered from the journal."""
+        data = event["data"]
+        match event["kind"]:
+            case "task":
+                self.metric = data["metric"]
+            case "job" if data.get("state") != "started":
+                self.trained += 1
+                self.reused += bool(data.get("reused"))
+            case "finished" if self.reused:
+                self.say(f"  {self.reused} of {self.trained} trainings had run before: answered from the journal")
 
-        self.console.print(Text(f"{time.monotonic() - self.began:6.1f}s  {line}"), soft_wrap=True)
+    def say(self, line: str) -> None:
+        text = line.lstrip()
+        # Continued lines start below the text, past a mark or a name in front of it.
+        indent = len(line) - len(text) + (len(text) - len(text.split("  ", 1)[-1].lstrip()) if "  " in text else 0)
+        stamp = f"{time.monotonic() - self.began:6.1f}s  "
+        say(self.console, stamp + line, indent=len(stamp) + min(indent, 24))
 
 
 def lines_of(event: dict[str, Any], metric: str) -> list[str]:
-    """What an event says in plain lines; nothing for events that only the live view shows."""
+    """What an event says in plain lines; nothing for events that only the live view and the log show."""
     data = event["data"]
     match event["kind"]:
+        case "session":
+            return [_session_line(data)]
         case "phase" if event["role"] in PHASES:
             return [f"{event['role']}: {PHASES[event['role']]}"]
-        case "note":
-            return [f"  ! {event['text']}"]
-        case "override":
+        case "note" | "override":
             return [f"  ! {event['text']}"]
         case "profile":
             return [
@@ -96,6 +109,15 @@ def lines_of(event: dict[str, Any], metric: str) -> list[str]:
         case "verdict":
             return [f"  verdict: {event['text']}"]
     return []
+
+
+def _session_line(data: dict[str, Any]) -> str:
+    experts = dict.fromkeys([data["expert"], *data["experts"].values()])
+    spent = f" ({duration(data['spent'])} used)" if data["spent"] >= 1 else ""
+    return (
+        f"modelwright {version()}   run {data['name']} ({data['run_id'][:8]})   expert {', '.join(experts)}   "
+        f"limit {duration(data['time_limit'])}{spent}   {data['jobs']} at a time"
+    )
 
 
 def _task_lines(data: dict[str, Any]) -> list[str]:
@@ -124,75 +146,5 @@ def _candidate_lines(one: dict[str, Any], metric: str) -> list[str]:
     if one["score"] is None:
         return [f"  {mark} {one['id']}  {one['status']}: {one['error']}"]
     tail = f"  ({one['error']})" if one["error"] else ""
-    return [
-        f"  {mark} {one['id']}  {metric} {number(one['score'])} {spread(one['low'], one['high'])}  {one['seconds']:.1f} s{tail}"
-    ]
-
-
-class LiveProgress(PlainProgress):
-    """The same lines in the scrollback, and below them a live tree of candidates that stays when all is done."""
-
-    def __init__(self, time_limit: float | None, began: float) -> None:
-        super().__init__(began)
-        self.time_limit = time_limit
-        self.phase = "reading the data"
-        self.candidates: dict[str, dict[str, Any]] = {}
-        self.folds: dict[str, set[int]] = {}
-        self.best: str | None = None
-        self.live: Live | None = None
-
-    def start(self) -> None:
-        from rich.live import Live
-
-        self.live = Live(console=self.console, get_renderable=self.view, refresh_per_second=4, transient=False)
-        self.live.start()
-
-    def stop(self) -> None:
-        if self.live is not None:
-            self.phase = ""
-            self.live.stop()
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        data = event["data"]
-        match event["kind"]:
-            case "phase" if event["role"] in PHASES:
-                self.phase = PHASES[event["role"]]
-            case "task":
-                self.metric, self.direction = data["metric"], data["direction"]
-            case "candidate":
-                self.candidates[data["candidate"]["id"]] = data["candidate"]
-            case "job" if data.get("fold") is not None and data.get("state") == "done":
-                self.folds.setdefault(data["candidate"], set()).add(data["fold"])
-            case "best":
-                self.best = data["candidate"]
-        if event["kind"] not in {"phase", "candidate", "best"}:
-            for line in lines_of(event, self.metric):
-                self.say(line)
-
-    def view(self) -> RenderableType:
-        """The tree of candidates and one status line."""
-        from rich.console import Group
-        from rich.text import Text
-
-        rows: list[RenderableType] = [self._row(one) for one in self.candidates.values()]
-        elapsed = duration(time.monotonic() - self.began)
-        limit = f" / {duration(self.time_limit)}" if self.time_limit else ""
-        best = self.candidates.get(self.best or "")
-        found = f"   best {number(best['score'])} {best['title']}" if best and best["score"] is not None else ""
-        ending = "   Ctrl-C pauses safely" if self.phase else ""
-        rows.append(Text(f" {self.phase or 'finished'}   {elapsed}{limit}{found}{ending}", style="bold"))
-        return Group(*rows)
-
-    def _row(self, one: dict[str, Any]) -> RenderableType:
-        from rich.text import Text
-
-        depth = 1 if one["parent"] else 0
-        score = f"{number(one['score'])} {spread(one['low'], one['high'])}" if one["score"] is not None else ""
-        folds = len(self.folds.get(one["id"], ()))
-        state = f"{folds} folds" if one["status"] == "running" and folds else one["error"]
-        line = Text(" " + "   " * depth + f"{MARKS[one['status']]} ", style=COLOURS[one["status"]])
-        line.append(f"{one['title'][:48]:<50}", style="default")
-        line.append(f"{score:<28}", style="bold" if one["id"] == self.best else "default")
-        line.append(f"{one['seconds']:6.1f} s  " if one["seconds"] else "          ")
-        line.append(state[:60] + ("  ← best so far" if one["id"] == self.best else ""), style="dim")
-        return line
+    score = f"{metric} {number(one['score'])} {spread(one['low'], one['high'])}"
+    return [f"  {mark} {one['id']}  {score}  {one['seconds']:.1f} s{tail}"]

@@ -206,6 +206,21 @@ def test_dates_alone_make_no_forecast() -> None:
     assert (given.split.kind, given.forecast) == ("time", True)
 
 
+def test_events_that_differ_by_accident_are_no_series() -> None:
+    """Where time and two categories happen to name each row once, yet most steps are empty, there are no series."""
+    frame = pd.DataFrame(
+        {
+            "when": RNG.choice(pd.date_range("2020-01-01", periods=3000, freq="h"), 2000),
+            "desk": text(RNG.choice([f"d{i}" for i in range(20)], 2000)),
+            "topic": text(RNG.choice([f"t{i}" for i in range(20)], 2000)),
+            "minutes": RNG.gamma(2, 9, 2000),
+        }
+    )
+    assert framed(frame, "minutes", "How long do calls take next month?").split.kind == "random"
+    plain = framed(frame, "minutes", "Forecast how long calls take")
+    assert (plain.split.kind, plain.group_columns, plain.horizon) == ("time", [], None)
+
+
 def test_a_given_metric_fits_or_is_refused() -> None:
     """Aliases work; a metric that cannot score the task is an input error."""
     assert framed(pupils(), "score", metric="root_mean_squared_error").metric.name == "rmse"

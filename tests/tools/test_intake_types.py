@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ from tools.intake.column import Column
 from tools.intake.types import file_signs, infer_column, infer_columns
 
 
-def look(values: Sequence[object], name: str = "c") -> Column:
-    return infer_column(pd.Series(list(values), name=name))
+def look(values: Any, name: str = "c") -> Column:
+    return infer_column(pd.Series(values, name=name))
 
 
 def said(column: Column) -> str:
@@ -137,7 +137,7 @@ def test_quarters_are_dates() -> None:
 
 def test_day_or_month_first_is_decided_from_the_data_and_said() -> None:
     """A day above 12 decides; else the order of rows; else a habit, and the person is told."""
-    ordered = pd.date_range("2020-01-01", periods=12, freq="D")
+    ordered = pd.to_datetime([f"2020-{month:02d}-{day:02d}" for month in range(1, 13) for day in (4, 8, 11)])
     by_day = [stamp.strftime("%d/%m/%Y") for stamp in ordered]
     by_month = [stamp.strftime("%m/%d/%Y") for stamp in ordered]
     assert look(by_day).format == "%d/%m/%Y"

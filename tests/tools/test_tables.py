@@ -15,7 +15,9 @@ def canonical() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "number": [1.5, np.nan, -0.0, 1e300],
-            "when": np.array(["2020-01-01", "NaT", "1970-01-01T00:00:00.000000001", "2200-12-31"], dtype="datetime64[ns]"),
+            "when": np.array(
+                ["2020-01-01", "NaT", "1970-01-01T00:00:00.000000001", "2200-12-31"], dtype="datetime64[ns]"
+            ),
             "text": pd.Series(["a", np.nan, "", "naïve \u2603 'quote' \n line"], dtype=object),
         }
     )

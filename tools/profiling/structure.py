@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tools.intent import name_words
 from tools.profiling.columns import Column
 from tools.profiling.suspicion import TIME_WORDS
+from tools.timeline import infer_step
 
 # fmt: off
 PERSON_WORDS = {
@@ -28,6 +29,7 @@ _KIND_WORDS = {"type", "kind", "class", "category", "segment", "status", "group"
 _ID_ENDINGS = {"id", "no", "nr", "number", "code", "key"}
 _MOST_NUMERIC = 2_000
 _MOST_KEYS = 8
+_DENSE = 0.2
 
 
 def row_hashes(columns: Sequence[Column]) -> NDArray[np.uint64]:
@@ -181,15 +183,18 @@ def series_keys(columns: Sequence[Column], time: str, given: Sequence[str] = ())
     """The fewest columns that, with the time, name each row once; None when rows are events rather than series.
 
     Only categories, and whole numbers named like an entity, can tell series apart; a series has five rows or more on
-    average. 0.5 % of repeated rows are forgiven.
+    average, and a row for one in five steps of its span. 0.5 % of repeated rows are forgiven.
     """
-    by_name = {column.name: column for column in columns}
-    at = by_name[time]
+    at = next(column for column in columns if column.name == time)
     rows = int(at.known.sum())
     if given:
         return SeriesKeys(time, list(given))
+    step = infer_step(at.series[at.known])
+    if step is None or rows < 8:
+        return None
+    places = step.positions(at.series[at.known])
     if _distinct([at], at.known) >= 0.995 * rows:
-        return SeriesKeys(time, [])
+        return SeriesKeys(time, []) if _density(places, np.zeros(rows, dtype=np.uint64)) >= _DENSE else None
     usable = [
         column
         for column in columns
@@ -203,12 +208,25 @@ def series_keys(columns: Sequence[Column], time: str, given: Sequence[str] = ())
     for size in (1, 2, 3):
         fits = []
         for subset in combinations(usable, size):
-            series = _distinct(list(subset), at.known)
-            if series <= rows / 5 and _distinct([at, *subset], at.known) >= 0.995 * rows:
+            names = row_hashes(subset)[at.known]
+            series = len(np.unique(names))
+            if series > rows / 5 or _distinct([at, *subset], at.known) < 0.995 * rows:
+                continue
+            if _density(places, names) >= _DENSE:
                 fits.append((series, [column.name for column in subset]))
         if fits:
             return SeriesKeys(time, min(fits, key=lambda fit: fit[0])[1])
     return None
+
+
+def _density(places: NDArray[np.int64], names: NDArray[np.uint64]) -> float:
+    """Rows as a share of the steps that the series span: 1 for series without gaps, near 0 for scattered events."""
+    _, series = np.unique(names, return_inverse=True)
+    order = np.lexsort((places, series))
+    starts = np.flatnonzero(np.diff(series[order], prepend=-1))
+    ends = np.append(starts[1:], len(order)) - 1
+    spans = places[order][ends] - places[order][starts] + 1
+    return len(places) / float(spans.sum())
 
 
 def _named_like_entity(column: Column) -> bool:

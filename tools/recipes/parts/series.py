@@ -11,7 +11,9 @@ import pandas as pd
 
 
 def step_of(times: pd.Series) -> str:
-    """The step between neighbouring times: year, quarter, month, or a number of seconds as text."""
+    """The step between neighbouring times: year, quarter, month, a number of seconds, or "one" for plain numbers."""
+    if pd.api.types.is_numeric_dtype(times):
+        return "one"
     moments = np.sort(pd.to_datetime(times).dropna().unique())
     if len(moments) < 2:
         return "86400"
@@ -26,24 +28,26 @@ def step_of(times: pd.Series) -> str:
 
 
 def periods_of(times: pd.Series, step: str) -> np.ndarray:
-    """Each time as a whole number of steps since 1970."""
+    """Each time as a whole number of steps since 1970; a missing time is -1."""
+    if step == "one":
+        return times.fillna(-1).round().to_numpy(dtype=np.int64)
     moments = pd.to_datetime(times)
     months = (moments.dt.year - 1970) * 12 + moments.dt.month - 1
     if step in ("month", "quarter", "year"):
-        return (months // {"month": 1, "quarter": 3, "year": 12}[step]).to_numpy(dtype=np.int64)
+        return (months // {"month": 1, "quarter": 3, "year": 12}[step]).fillna(-1).to_numpy(dtype=np.int64)
     seconds = (moments - pd.Timestamp("1970-01-01")) // pd.Timedelta(seconds=1)
-    return (seconds // int(step)).to_numpy(dtype=np.int64)
+    return (seconds // int(step)).fillna(-1).to_numpy(dtype=np.int64)
 
 
 def season_of(step: str) -> int:
     """Steps of the shortest natural season: a year of months or quarters, a week of days, a day of hours."""
-    named = {"month": 12, "quarter": 4, "year": 1, "86400": 7, "604800": 52}
+    named = {"month": 12, "quarter": 4, "year": 1, "one": 1, "86400": 7, "604800": 52}
     return named.get(step) or (max(1, 86_400 // int(step)) if int(step) < 86_400 else 1)
 
 
 def year_of(step: str) -> float:
     """Steps in a year."""
-    return {"month": 12.0, "quarter": 4.0, "year": 1.0}.get(step) or 365.25 * 86_400 / int(step)
+    return {"month": 12.0, "quarter": 4.0, "year": 1.0, "one": 1.0}.get(step) or 365.25 * 86_400 / int(step)
 
 
 def series_names(X: pd.DataFrame, keys: list[str]) -> np.ndarray:

@@ -1,0 +1,83 @@
+"""Ensembles and choices from out-of-fold predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from state.candidate import Candidate, Member, Plan, Score
+from state.task import Feature, SplitPlan, Task
+from tools.metrics import metric
+from tools.scoring import score
+from tools.selection import OutOfFold, best_of, blend, common_rows, ensemble_members
+
+
+def task(name: str = "rmse") -> Task:
+    return Task(
+        kind="regression",
+        target="y",
+        intent="",
+        metric=metric(name),
+        features=[Feature(name="x", kind="numeric")],
+        split=SplitPlan(kind="random", folds=2, test_share=0.2, reason="test"),
+    )
+
+
+def candidate(name: str, value: float, rows: int = 100, seconds: float = 1.0) -> Candidate:
+    return Candidate(
+        id=name,
+        iteration=0,
+        plan=Plan(id=name, title=name, rationale=""),
+        status="done",
+        program="sha256:0",
+        score=Score(value=value, folds=[value], low=value, high=value, rows=rows),
+        oof="sha256:1",
+        fit_seconds=seconds,
+    )
+
+
+def noisy(truth: np.ndarray, seed: int, scale: float) -> OutOfFold:
+    rng = np.random.default_rng(seed)
+    return OutOfFold(np.arange(len(truth)), truth + rng.normal(0, scale, len(truth)))
+
+
+def test_independent_errors_are_averaged_out() -> None:
+    """Two candidates with errors of their own make an ensemble better than either."""
+    truth = np.random.default_rng(0).normal(size=400)
+    parts = {"a": noisy(truth, 1, 0.5), "b": noisy(truth, 2, 0.5)}
+    members = ensemble_members(task(), truth, parts, seed=0)
+    mixed = blend(parts, members)
+    value = score(metric("rmse"), truth, mixed.values, [], None)
+    assert value < min(score(metric("rmse"), truth, part.values, [], None) for part in parts.values())
+    assert sum(member.weight for member in members) == pytest.approx(1.0)
+
+
+def test_a_useless_candidate_gets_no_vote() -> None:
+    """What only adds noise is not a member."""
+    truth = np.random.default_rng(0).normal(size=400)
+    parts = {"good": noisy(truth, 1, 0.2), "useless": noisy(np.zeros(400), 2, 5.0)}
+    assert [member.candidate for member in ensemble_members(task(), truth, parts, seed=0)] == ["good"]
+
+
+def test_candidates_meet_on_common_rows() -> None:
+    """A candidate with fewer folds is blended on the rows both have."""
+    one = OutOfFold(np.array([0, 1, 2, 3]), np.array([0.0, 1.0, 2.0, 3.0]))
+    other = OutOfFold(np.array([1, 3]), np.array([3.0, 5.0]))
+    assert common_rows([one, other]).tolist() == [1, 3]
+    mixed = blend({"a": one, "b": other}, [Member(candidate="a", weight=0.5), Member(candidate="b", weight=0.5)])
+    assert mixed.values.tolist() == [2.0, 4.0]
+
+
+def test_a_score_of_one_lucky_fold_does_not_win() -> None:
+    """Only candidates scored on the most rows stand for election, whichever way the metric points."""
+    assert best_of(task(), [candidate("whole", 1.0), candidate("lucky", 0.1, rows=20)]).id == "whole"  # type: ignore[union-attr]
+
+
+def test_of_equal_scores_the_quicker_one_wins() -> None:
+    """The tie is broken by the cost of a fit."""
+    assert best_of(task(), [candidate("slow", 1.0, seconds=9.0), candidate("quick", 1.0)]).id == "quick"  # type: ignore[union-attr]
+
+
+def test_nothing_usable_gives_nothing() -> None:
+    """Failed candidates cannot be chosen."""
+    assert best_of(task(), [candidate("a", 1.0).but(status="failed")]) is None
