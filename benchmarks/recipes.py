@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from state.candidate import Finding, Plan
+from state.candidate import Candidate, Finding, Plan
 from state.profile import Profile
 from state.questions import PlanQuestion, ProgramQuestion
 from state.settings import Settings
@@ -46,7 +46,6 @@ class Bench:
 
     def __init__(self, entry: dict[str, Any], root: Path, seed: int) -> None:
         self.entry, self.seed, self.expert = entry, seed, BuiltinExpert()
-        raw = (root / entry["file"]).read_bytes().splitlines(keepends=True)
         whole = open_table(root / entry["file"])
         train, test = self._outer(whole.frame)
         with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +55,6 @@ class Bench:
                 frame.to_csv(parts[name], index=False)
             self.table = open_table(parts["train"])
             held = read_table(parts["test"], self.table.spec)
-        del raw
         settings = Settings(target=entry["target"], metric=entry["metric"], intent=entry["intent"], seed=seed)
         self.profile: Profile = profile_table(self.table.frame, entry["target"], intent=entry["intent"])
         self.task: Task = frame_task(settings, self.table.frame, self.profile, entry["target"])
@@ -92,9 +90,12 @@ class Bench:
         opened = self.frame.iloc[self.dealt.open_rows].reset_index(drop=True)
         labels = pd.Series(self.labels[self.dealt.open_rows])
         values, rows, seconds = [], [], []
-        for train, valid in [*self.dealt.folds, (np.arange(len(opened)), None)]:
+        for train, valid in [*self.dealt.folds, (None, None)]:
             started = time.perf_counter()
-            X, y = self.features(opened.iloc[train]), labels.iloc[train].reset_index(drop=True)
+            if train is None:  # as a release: fitted on all labelled rows
+                X, y = self.features(self.frame), pd.Series(self.labels)
+            else:
+                X, y = self.features(opened.iloc[train]), labels.iloc[train].reset_index(drop=True)
             model = program["fit"](X, y, task=self.task.for_program(), seed=self.seed, time_limit=limit, n_jobs=1)
             if valid is None:
                 held = program["predict"](model, self.features(self.test))
@@ -135,16 +136,10 @@ def campaign(entry: dict[str, Any], root: Path, options: argparse.Namespace) -> 
         print(f"   {'ensemble':26s} {'':16s} test {bench.value(np.asarray(blend), bench.test_labels):12.4f} "
               f"{ {member.candidate: round(member.weight, 2) for member in members} }", flush=True)  # fmt: skip
         best = max(tried, key=lambda one: one["score"] if task.metric.direction == "higher" else -one["score"])
-        candidate = Candidate_of(best)
+        plan = Plan(id=best["id"], title=best["title"], rationale="", recipe=best["recipe"], params=best["params"])
+        candidate = Candidate(id=plan.id, iteration=iteration, plan=plan, status="done")
         findings += explore_predictions(task, candidate, done[best["id"]]["oof"], opened_labels,
                                         bench.features(bench.frame.iloc[bench.dealt.open_rows]), prefix=f"i{iteration}-f")  # fmt: skip
-
-
-def Candidate_of(brief: dict[str, Any]) -> Any:  # noqa: N802
-    from state.candidate import Candidate
-
-    plan = Plan(id=brief["id"], title=brief["title"], rationale="", recipe=brief["recipe"], params=brief["params"])
-    return Candidate(id=brief["id"], iteration=0, plan=plan, status="done")
 
 
 def main() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from state.candidate import Candidate
-from state.errors import InputError, NotFound, UsageError
+from state.errors import InputError, NotFound, Problem, UsageError
 from state.settings import Settings
 from tools.home import home, run_folder
 from tools.store import Catalogue, RunLog, RunRow
@@ -16,34 +17,62 @@ from tools.store import Catalogue, RunLog, RunRow
 if TYPE_CHECKING:
     import pandas as pd
 
+    from graphs.session import Outcome
+    from tools.intake.table import Table
+    from tools.workbench import Listener
 
-def build(data: str | Path | pd.DataFrame, **settings: Any) -> Run:
+
+def build(
+    data: str | PathLike[str] | pd.DataFrame,
+    target: str = "",
+    *,
+    intent: str = "",
+    metric: str = "",
+    time_limit: float | str | None = None,
+    progress: bool = False,
+    **settings: Any,
+) -> Run:
     """Build a model from a table: the whole plan → implement → infer → review graph.
 
-    data: path of a CSV, TSV, Parquet or Excel file, or a DataFrame. settings: the fields of Settings, such as target,
-    intent, metric, time_limit ("5m" or seconds), candidates, iterations, review, expert, seed; `progress=True` prints
-    what happens to stderr. Returns the Run: done, rejected, or waiting for a person.
+    data: path of a CSV, TSV, Parquet or Excel file, or a DataFrame. target: the column to predict, and metric: what to
+    optimise; both are chosen from intent and data when empty. intent: one sentence, what the model is for. time_limit:
+    seconds, or "90s", "5m", "2h". progress: print what happens to stderr. settings: the other fields of
+    `modelwright.Settings`, such as candidates, iterations, review, expert, seed, name.
 
-    Writes the run's folder and the catalogue under MODELWRIGHT_HOME. Raises InputError with every problem at once.
+    Returns the Run: done, rejected, waiting for a person, or paused by Ctrl-C. Writes the run's folder and the
+    catalogue under MODELWRIGHT_HOME. Raises InputError with every problem at once, before any work starts.
     """
+    values = {**settings, "target": target, "intent": intent, "metric": metric}
+    if time_limit is not None:
+        values["time_limit"] = time_limit
+    return open_run(start(data, values, listener=_progress(progress)).run_id)
+
+
+def start(data: Any, values: dict[str, Any], *, listener: Listener | None = None) -> Outcome:
+    """Check data and settings as a person gave them, all of it at once, and drive the run."""
     from graphs import session
 
-    listener = _progress(settings.pop("progress", False))
-    frame = None if isinstance(data, str | Path) else data
-    if frame is None:
-        settings["data"] = str(data)
-    outcome = session.start(_settings(settings), frame=frame, listener=listener)
-    return open_run(outcome.run_id)
+    if isinstance(data, str | PathLike):
+        values, table = {**values, "data": fspath(data)}, None
+    else:
+        table = _table(data)
+    return session.start(_settings(values, table), frame=table, listener=listener)
 
 
 def resume(
     run: str | Run = "last", *, answers: dict[str, Any] | None = None, progress: bool = False, **overrides: Any
 ) -> Run:
-    """Go on with an interrupted, paused or waiting run, by name, id prefix or `last`."""
+    """Go on with an interrupted, paused or waiting run, by name, id prefix or `last`.
+
+    answers: question id → answer, for a run that waits (see `Run.waiting`). overrides: the settings that may change,
+    such as time_limit, iterations, review. Raises UsageError for any other.
+    """
     from graphs import session
 
     reference = run.id if isinstance(run, Run) else run
-    outcome = session.resume(reference, answers=answers, overrides=overrides, listener=_progress(progress))
+    checked = _settings(overrides)
+    changed = {name: getattr(checked, name) for name in overrides}
+    outcome = session.resume(reference, answers=answers, overrides=changed, listener=_progress(progress))
     return open_run(outcome.run_id)
 
 
@@ -65,16 +94,56 @@ def runs() -> list[Run]:
         catalogue.close()
 
 
-def _settings(values: dict[str, Any]) -> Settings:
+def demo_data() -> pd.DataFrame:
+    """The table that comes with modelwright: the passengers of the Titanic; `Survived` is what to predict."""
+    import pandas as pd
+
+    from graphs.cli.demo import demo_file
+
+    return pd.read_csv(demo_file())
+
+
+def _settings(values: dict[str, Any], table: Table | None = None) -> Settings:
+    """Settings of these values. Raises InputError; for a build, what is wrong with the data is told in the same breath."""
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         from tools.intake.request import settings_problems
 
-        raise InputError(settings_problems(error)) from None
+        bad = {str(one["loc"][0]) for one in error.errors()}
+        good = {name: value for name, value in values.items() if name not in bad}
+        raise InputError([*settings_problems(error), *_data_problems(good, table)]) from None
 
 
-def _progress(wanted: bool) -> Any:
+def _data_problems(values: dict[str, Any], table: Table | None) -> list[Problem]:
+    if table is None and not values.get("data"):
+        return []
+    from tools.intake.request import check_request
+
+    try:
+        check_request(Settings.model_validate(values), table)
+    except InputError as error:
+        return error.problems
+    return []
+
+
+def _table(data: Any) -> Table:
+    """A table from a DataFrame, or one that is read already."""
+    import pandas as pd
+
+    from tools.intake.table import Table, table_from_frame
+
+    if isinstance(data, Table):
+        return data
+    if isinstance(data, pd.DataFrame):
+        return table_from_frame(data)
+    cure = "give a DataFrame, or the path of a CSV, Parquet or Excel file"
+    if hasattr(data, "to_pandas"):
+        cure = "turn it into a DataFrame with .to_pandas()"
+    raise InputError(Problem(f"a {type(data).__name__} is no table", where="data", cure=cure))
+
+
+def _progress(wanted: bool) -> Listener | None:
     if not wanted:
         return None
     from graphs.cli.progress import PlainProgress

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
+import io
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +18,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from graphs.api import Run
+    from tools.experts.provider import ProviderConfig
 
 Schema = Mapping[str, Any]
 """Column → Python type or its name ("int", "float", "str", "bool", "datetime"); a pydantic model class is accepted too."""
+
+Callback = Callable[[dict[str, Any]], None]
+
+_KINDS = {"float": "regression", "bool": "binary"}
+"""Output types that say what the task is; an int or a str may be either, so the data decides."""
 
 
 class Model:
@@ -38,21 +49,31 @@ class Model:
                 Problem("the intent is empty", where="intent", cure="say in one sentence what the model is for")
             )
         self.intent = intent
-        self.input_schema = _schema(input_schema)
-        self.output_schema = _schema(output_schema)
+        self.input_schema = _schema(input_schema, "input_schema")
+        self.output_schema = _schema(output_schema, "output_schema")
+        if len(self.output_schema) > 1:
+            raise InputError(
+                Problem(
+                    f"{len(self.output_schema)} columns to predict: {', '.join(self.output_schema)}",
+                    where="output_schema",
+                    cure="name one; build a model for each of the others",
+                )
+            )
         self.constraints = list(constraints)
         self.run: Run | None = None
         self._folder: Path | None = None
 
+    # ---- building ---------------------------------------------------------------------------------------------------
+
     def build(
         self,
-        datasets: Sequence[pd.DataFrame | str | Path],
-        provider: str | Any | None = None,
+        datasets: Sequence[pd.DataFrame | str | PathLike[str]],
+        provider: str | ProviderConfig | None = None,
         timeout: float | str | None = None,
         max_iterations: int | None = None,
         run_timeout: float | str = 1800,
         *,
-        callbacks: Sequence[Callable[[dict[str, Any]], None]] = (),
+        callbacks: Sequence[Callback] = (),
         verbose: bool = False,
         chain_of_thought: bool = False,
         **settings: Any,
@@ -61,59 +82,63 @@ class Model:
 
         provider: "openai/gpt-4o-mini", a ProviderConfig, or None for the builtin expert. timeout: seconds for the whole
         build; run_timeout: for one program; the first limit reached ends the search, and the best so far is kept.
-        callbacks get every event of the run. verbose and chain_of_thought print phases and reasons to stderr.
+        callbacks get every event of the run. verbose prints phases and candidates to stderr, chain_of_thought the
+        reasons too. settings: other fields of `modelwright.Settings`.
         """
-        from graphs import session
-        from graphs.api import _settings, open_run
+        from graphs.api import open_run, start
 
-        if not datasets:
-            raise InputError(Problem("no data set was given", where="datasets", cure="give a DataFrame or a path"))
-        if len(datasets) > 2:
-            raise UsageError(
-                f"{len(datasets)} data sets were given; a build takes one, or two when the second is the test set",
-                hint="join them into one table first",
-            )
+        train, test = _two(datasets)
         values: dict[str, Any] = {"intent": self._whole_intent(), "run_timeout": run_timeout, **settings}
         values.update(_provided(provider))
         if timeout is not None:
             values["time_limit"] = timeout
         if max_iterations is not None:
             values["iterations"] = max_iterations
-        if self.output_schema and "target" not in values:
-            values["target"] = next(iter(self.output_schema))
-        frame, path = _table(datasets[0], self._columns(values.get("target")))
-        values["data"] = path
-        if len(datasets) == 2:
-            values["test_data"] = _test_path(datasets[1])
+        for target, kind in self.output_schema.items():
+            values.setdefault("target", target)
+            if kind in _KINDS:
+                values.setdefault("kind", _KINDS[kind])
+        if self.input_schema:
+            train = _narrowed(train, self.input_schema, values.get("target"))
+        if test is not None:
+            values["test_data"] = _test_path(test)
         listeners = [*callbacks, *([_talk(chain_of_thought)] if verbose or chain_of_thought else [])]
-        outcome = session.start(_settings(values), frame=frame, listener=_all(listeners))
+        outcome = start(train, values, listener=_all(listeners))
+        self._folder = None
         self.run = open_run(outcome.run_id)
         return self
 
-    def predict(self, data: Mapping[str, Any] | pd.DataFrame | str | Path) -> Any:
-        """Predictions of the built or loaded model. One mapping (a row) gives one mapping {target: prediction, …}."""
+    # ---- using ------------------------------------------------------------------------------------------------------
+
+    def predict(self, data: Mapping[str, Any] | pd.DataFrame | str | PathLike[str]) -> Any:
+        """Predictions of the built or loaded model, made in a process of their own.
+
+        A DataFrame or a path gives a DataFrame: one row per input row, in the same order, with the frame's index. One
+        mapping (a row) gives one mapping: {target: prediction, proba_<label>: probability, …}.
+        """
         from tools.release.predicting import predict_with_release
 
         if isinstance(data, Mapping):
             import pandas as pd
 
-            row = predict_with_release(self._release(), pd.DataFrame([dict(data)])).iloc[0].to_dict()
+            row = predict_with_release(self._release(), pd.DataFrame([dict(data)])).to_dict("records")[0]
             return {self._target(): row.pop("prediction"), **row}
-        return predict_with_release(self._release(), Path(data) if isinstance(data, str) else data)
+        return predict_with_release(self._release(), Path(data) if isinstance(data, str | PathLike) else data)
 
     def describe(self) -> dict[str, Any]:
         """What the model is, as plain data; before a build only what was asked."""
         asked = {
             "intent": self.intent,
-            "input_schema": {name: str(kind) for name, kind in self.input_schema.items()},
-            "output_schema": {name: str(kind) for name, kind in self.output_schema.items()},
-            "constraints": self.constraints,
-            "state": "described" if self.run is None and self._folder is None else "built",
+            "input_schema": dict(self.input_schema),
+            "output_schema": dict(self.output_schema),
+            "constraints": list(self.constraints),
+            "state": self.state,
+            "metrics": self.metrics,
         }
         if self.run is not None:
-            return {**asked, **self.run.describe()}
+            return {**self.run.describe(), **asked}
         if self._folder is not None:
-            return {**asked, "manifest": _manifest(self._folder)}
+            return {**asked, "folder": str(self._folder), "manifest": _manifest(self._folder)}
         return asked
 
     @property
@@ -125,13 +150,26 @@ class Model:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Metric, out-of-fold score and sealed test score of the built model."""
-        if self.run is None:
-            return _manifest(self._folder).get("metric", {}) if self._folder else {}
-        one = self.run.summary
-        return {name: one.get(name) for name in ("metric", "score", "low", "high", "test")}
+        """The metric, the out-of-fold score with its interval, and the sealed test score; empty before a build."""
+        if self.run is not None:
+            found = self.run.summary
+            return {name: found.get(name) for name in ("metric", "direction", "score", "low", "high", "test")}
+        if self._folder is None:
+            return {}
+        manifest = _manifest(self._folder)
+        metric, score = manifest["task"]["metric"], manifest.get("score") or {}
+        return {
+            "metric": metric["name"],
+            "direction": metric["direction"],
+            "score": score.get("value"),
+            "low": score.get("low"),
+            "high": score.get("high"),
+            "test": manifest.get("test"),
+        }
 
-    def save(self, path: str | Path) -> Path:
+    # ---- keeping ----------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | PathLike[str]) -> Path:
         """Copy the model folder to a new folder of this path, and return it."""
         from tools.release.folder import check_release
 
@@ -143,25 +181,31 @@ class Model:
         return target
 
     @classmethod
-    def load(cls, path: str | Path) -> Model:
+    def load(cls, path: str | PathLike[str]) -> Model:
         """A model from a folder that `save` or a build wrote, after every recorded hash matched."""
         from tools.release.folder import check_release
 
-        folder = Path(path)
+        folder = Path(path).resolve()
         check_release(folder)
         manifest = _manifest(folder)
-        task = manifest.get("task", {})
-        model = cls(intent=task.get("intent") or f"predict {task.get('target')}")
-        model.output_schema = {str(task.get("target")): task.get("kind")}
+        task = manifest["task"]
+        model = cls(
+            intent=manifest.get("intent") or f"predict {task['target']}",
+            input_schema={column["name"]: column["type"] for column in manifest["inputs"]},
+            output_schema={task["target"]: task["kind"]},
+        )
         model._folder = folder
         return model
 
     def _release(self) -> Path:
         if self._folder is not None:
             return self._folder
-        if self.run is None or self.run.release is None:
+        if self.run is None:
+            raise NotFound("there is no model yet", hint="`build(datasets=[…])` makes one")
+        if self.run.release is None:
             raise NotFound(
-                "there is no model yet", hint="`build(datasets=[…])` makes one; `describe()` tells where it stands"
+                f"the build {self.run.name!r} has no model: it is {self.run.status}",
+                hint="`model.run` tells more; `model.run.resume()` goes on with a paused one",
             )
         return self.run.release
 
@@ -169,9 +213,6 @@ class Model:
         if self.run is not None and self.run.summary.get("target"):
             return str(self.run.summary["target"])
         return next(iter(self.output_schema), "prediction")
-
-    def _columns(self, target: Any) -> list[str] | None:
-        return [*self.input_schema, *([target] if target else [])] if self.input_schema else None
 
     def _whole_intent(self) -> str:
         return " ".join([self.intent, *self.constraints])
@@ -182,24 +223,30 @@ class Model:
     def _repr_html_(self) -> str:
         if self.run is not None:
             return self.run._repr_html_()
-        import html
-
         return f"<pre>{html.escape(repr(self))}</pre>"
 
 
-def _schema(schema: Schema | type | None) -> dict[str, Any]:
-    """A schema as a plain mapping; a pydantic model class gives its fields."""
+# ---- schemas --------------------------------------------------------------------------------------------------------
+
+
+def _schema(schema: Schema | type | None, where: str) -> dict[str, str]:
+    """A schema as column → name of its type; a pydantic model class gives its fields, by alias where they have one."""
     if schema is None:
         return {}
     fields = getattr(schema, "model_fields", None)
     if fields is not None:
-        return {name: getattr(field.annotation, "__name__", str(field.annotation)) for name, field in fields.items()}
-    assert isinstance(schema, Mapping)
-    return {str(name): getattr(kind, "__name__", kind) for name, kind in schema.items()}
+        return {field.alias or name: _type_name(field.annotation) for name, field in fields.items()}
+    if not isinstance(schema, Mapping):
+        cure = "give a mapping such as {'age': int}, or a pydantic model class"
+        raise InputError(Problem(f"{schema!r} is no schema", where=where, cure=cure))
+    return {str(name): _type_name(kind) for name, kind in schema.items()}
 
 
-def _provided(provider: Any) -> dict[str, Any]:
-    """Settings of seed 000's provider: a string, a ProviderConfig, or nothing."""
+def _type_name(kind: Any) -> str:
+    return kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
+
+
+def _provided(provider: str | ProviderConfig | None) -> dict[str, Any]:
     if provider is None:
         return {}
     from tools.experts.provider import provider_config
@@ -207,38 +254,71 @@ def _provided(provider: Any) -> dict[str, Any]:
     return {"experts": provider_config(provider)}
 
 
-def _table(data: Any, columns: list[str] | None) -> tuple[Any, str]:
-    """A DataFrame and no path, or no DataFrame and the path; with an input schema always the chosen columns."""
-    if columns is None and isinstance(data, str | Path):
-        return None, str(data)
-    if isinstance(data, str | Path):
-        from tools.intake.table import open_table
+# ---- data -----------------------------------------------------------------------------------------------------------
 
-        data = open_table(Path(data)).frame
-    if columns is None:
-        return data, ""
-    if missing := [name for name in columns if name not in data.columns]:
-        raise InputError(
-            [Problem(f"column {name!r} of the schema is not in the data", where="input_schema") for name in missing]
+
+def _two(datasets: Any) -> tuple[Any, Any]:
+    """The training rows, and the test set or None."""
+    if isinstance(datasets, str | PathLike) or hasattr(datasets, "columns"):
+        datasets = [datasets]
+    if not len(datasets):
+        raise InputError(Problem("no data set was given", where="datasets", cure="give a DataFrame or a path"))
+    if len(datasets) > 2:
+        raise UsageError(
+            f"{len(datasets)} data sets were given; a build takes one, or two when the second is the test set",
+            hint="join them into one table first",
         )
-    return data[columns], ""
+    return datasets[0], datasets[1] if len(datasets) == 2 else None
+
+
+def _narrowed(data: Any, schema: Mapping[str, str], target: str | None) -> Any:
+    """The table with the columns of the schema and the target only. Raises InputError naming those it lacks."""
+    from tools.intake.table import open_table, table_from_frame
+
+    table = open_table(Path(data)) if isinstance(data, str | PathLike) else table_from_frame(data)
+    there = [str(name) for name in table.frame.columns]
+    wanted = [*(name for name in schema if name != target), *([target] if target else [])]
+    listed = ", ".join(map(repr, there[:12])) + (", …" if len(there) > 12 else "")
+    if missing := [name for name in wanted if name not in there]:
+        raise InputError(
+            [
+                Problem(
+                    f"there is no column {name!r}",
+                    where=f"{table.where}, {'output_schema' if name == target else 'input_schema'}",
+                    cure=f"the columns are {listed}",
+                )
+                for name in missing
+            ]
+        )
+    if target is None:
+        # The target is still to be guessed, so every column stays for the guess.
+        return table
+    kept = [name for name in there if name in wanted]
+    table.frame = table.frame[kept]
+    table.spec = {**table.spec, "columns": {name: table.spec["columns"][name] for name in kept}}
+    return table
 
 
 def _test_path(data: Any) -> str:
-    """Path of the test set; a DataFrame is written to the home folder first."""
-    if isinstance(data, str | Path):
-        return str(data)
-    from tools.artifacts import open_artifacts
-    from tools.home import home
+    """Path of the test set; a DataFrame is written to the home folder first, named after its content."""
+    if isinstance(data, str | PathLike):
+        return fspath(data)
+    from tools.home import home, private_folder
+    from tools.intake.table import table_from_frame
 
-    reference = open_artifacts().put_frame(data)
-    target = home() / "given" / f"{reference.removeprefix('sha256:')[:16]}.parquet"
-    target.parent.mkdir(mode=0o700, exist_ok=True)
-    data.to_parquet(target, index=False)
+    buffer = io.BytesIO()
+    table_from_frame(data, min_rows=1).frame.to_parquet(buffer, index=False)
+    content = buffer.getvalue()
+    target = private_folder(home() / "given") / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
+    if not target.exists():
+        target.write_bytes(content)
     return str(target)
 
 
-def _talk(reasons: bool) -> Callable[[dict[str, Any]], None]:
+# ---- telling --------------------------------------------------------------------------------------------------------
+
+
+def _talk(reasons: bool) -> Callback:
     """Progress on stderr; without reasons only phases and candidates."""
     from graphs.cli.progress import PlainProgress
 
@@ -251,7 +331,7 @@ def _talk(reasons: bool) -> Callable[[dict[str, Any]], None]:
     return tell
 
 
-def _all(listeners: Sequence[Callable[[dict[str, Any]], None]]) -> Callable[[dict[str, Any]], None] | None:
+def _all(listeners: Sequence[Callback]) -> Callback | None:
     if not listeners:
         return None
 
@@ -263,6 +343,4 @@ def _all(listeners: Sequence[Callable[[dict[str, Any]], None]]) -> Callable[[dic
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    import json
-
-    return dict(json.loads((folder / "manifest.json").read_text()))
+    return dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))

@@ -61,7 +61,7 @@ def after_reviewer(
 def build_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled main graph: a plain LangGraph, to be invoked and streamed with Settings as context."""
     graph = StateGraph(ModelingState, context_schema=Settings, input_schema=ModelingInput, output_schema=ModelingOutput)
-    graph.add_node("analyst", step(analyst), metadata={"role": "analyst"})
+    graph.add_node("analyst", step(analyst, first=True), metadata={"role": "analyst"})
     graph.add_node("examiner", step(examiner), metadata={"role": "examiner"})
     graph.add_node("researcher", step(researcher), metadata={"role": "researcher"})
     graph.add_node("approve_plan", step(approve_plan), metadata={"role": "approver"})

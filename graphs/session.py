@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -75,7 +76,7 @@ def start(
 ) -> Outcome:
     """Check the input and drive a new run until it is done, waits for a person, or is paused.
 
-    frame: a DataFrame instead of `settings.data`. began: `time.monotonic()` at which the command started, so that the
+    frame: a DataFrame, or a table that is read already, instead of `settings.data`. began: `time.monotonic()` at which the command started, so that the
     time limit covers the whole command. Raises InputError with every problem before anything is written.
     """
     request = check_request(settings, _table(frame))
@@ -113,9 +114,9 @@ def resume(
 def _table(frame: Any) -> Any:
     if frame is None:
         return None
-    from tools.intake.table import table_from_frame
+    from tools.intake.table import Table, table_from_frame
 
-    return table_from_frame(frame)
+    return frame if isinstance(frame, Table) else table_from_frame(frame)
 
 
 def _overridden(settings: Settings, overrides: dict[str, Any]) -> Settings:
@@ -147,6 +148,18 @@ async def _drive(
         desk.request = request
         if listener is not None:
             desk.listeners.append(listener)
+        desk.say(
+            "session",
+            "",
+            run_id=run.id,
+            name=run.name,
+            time_limit=settings.time_limit,
+            spent=round(run.active_seconds, 2),
+            jobs=desk.slots,
+            expert=settings.expert,
+            experts=settings.experts,
+            pid=os.getpid(),
+        )
         for name, value in (overrides or {}).items():
             desk.say("override", "", f"{name} is now {value}", name=name, value=value)
         try:
@@ -169,9 +182,10 @@ async def _invoke(
     config: Any = {"configurable": {"thread_id": run.id}, "recursion_limit": RECURSION_LIMIT}
     control = RunControl()
     status: Status = "failed"
+    stops: list[str] = []
     try:
         graph_input = await _input(graph, config, graph_input, answers, desk)
-        with _signals(desk, control):
+        with _signals(desk, control, stops):
             await graph.ainvoke(
                 graph_input, config, context=desk.settings, durability="sync", control=control, version="v2"
             )
@@ -188,6 +202,9 @@ async def _invoke(
         status = "waiting"
         return _outcome(run, desk, status, waiting_still.values, waiting_still.questions)
     except ModelwrightError as error:
+        if len(stops) > 1:  # the programs were ended on request, whatever error came of it
+            status = "paused"
+            return _outcome(run, desk, status, (await graph.aget_state(config)).values, [])
         desk.say("note", "", f"the run failed: {error.message}")
         raise
     finally:
@@ -253,21 +270,32 @@ def _outcome(
 
 
 @contextmanager
-def _signals(desk: Workbench, control: RunControl) -> Iterator[None]:
-    """Ctrl-C and SIGTERM: the first lets running programs finish and pauses; the second ends them at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _signals(desk: Workbench, control: RunControl, stops: list[str]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM: the first lets running programs finish and pauses; the second ends them at once.
+
+    stops: gets the name of each signal.
+    """
     loop = asyncio.get_running_loop()
 
     def drain(name: str) -> None:
-        if desk.draining:
-            desk.executor.close()
+        stops.append(name)
+        if len(stops) == 2:
+            desk.note("ending the running programs; what had finished is kept")
+            loop.run_in_executor(None, desk.executor.close)  # it waits for them: not on the loop
+        if len(stops) > 1:
             return
         desk.draining = True
-        desk.note("pausing: running programs are let finish; once more ends them")
+        desk.note("pausing: running programs are let finish; Ctrl-C once more ends them")
         control.request_drain(name)
 
+    if threading.current_thread() is not threading.main_thread():
+        me = threading.get_ident()
+        _drains[me] = lambda: loop.call_soon_threadsafe(drain, "SIGINT")
+        try:
+            yield
+        finally:
+            del _drains[me]
+        return
     numbers = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
         loop.add_signal_handler(number, drain, signal.Signals(number).name)
@@ -280,9 +308,15 @@ def _signals(desk: Workbench, control: RunControl) -> Iterator[None]:
 
 T = TypeVar("T")
 
+_drains: dict[int, Callable[[], object]] = {}
+"""Thread → what Ctrl-C means for the run it drives. Only the main thread gets signals, so it has to hand them on."""
+
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, also from inside a running event loop (a notebook): then in a thread of its own."""
+    """Run a coroutine to its end, also from inside a running event loop (a notebook): then in a thread of its own.
+
+    A notebook's interrupt button pauses that run as Ctrl-C does in a terminal.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -298,7 +332,14 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
     thread = threading.Thread(target=target, name="modelwright")
     thread.start()
-    thread.join()
+    while thread.is_alive():
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            drain = _drains.get(thread.ident or 0)
+            if drain is None:
+                raise
+            drain()
     if errors:
         raise errors[0]
     return box[0]

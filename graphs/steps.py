@@ -21,7 +21,7 @@ from langgraph.types import interrupt
 from graphs.desks import borrow, give_back, is_lent
 from graphs.roleloop import on_role_loop
 from graphs.summary import ending, summarise
-from state.errors import RunPaused, VersionMismatch
+from state.errors import RunPaused, UsageError, VersionMismatch
 from state.records import to_plain
 from state.settings import Settings
 from tools.artifacts import open_artifacts
@@ -33,17 +33,19 @@ Role = Callable[..., dict[str, Any] | Awaitable[dict[str, Any]]]
 Node = Callable[..., Awaitable[dict[str, Any]]]
 
 
-def step(role: Role, *, last: bool = False) -> Node:
+def step(role: Role, *, first: bool = False, last: bool = False) -> Node:
     """A graph node of a role. Roles work in threads of their own, so that they never block the caller's loop.
 
-    last: the run is over when this step is done.
+    first: a run begins with this step. last: it is over when this step is done.
     """
     asks = "ask" in inspect.signature(role).parameters
     name = role.__name__
 
     async def node(state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Settings]) -> dict[str, Any]:
-        first = await asyncio.to_thread(_first_facts, state, config, runtime)
-        state = {**state, **first}
+        if first and "brief" in state:
+            raise _begun_already(state)
+        facts = await asyncio.to_thread(_first_facts, state, config, runtime)
+        state = {**state, **facts}
         async with _borrowed(state, last) as desk:
             await asyncio.to_thread(desk.say, "phase", name, candidate=state.get("candidate_id"))
             extra = {"ask": _ask} if asks else {}
@@ -53,7 +55,7 @@ def step(role: Role, *, last: bool = False) -> Node:
                 update = await asyncio.to_thread(role, state, desk, **extra)
             plain: dict[str, Any] = to_plain(update)
             await asyncio.to_thread(_finish, desk, {**state, **plain}, last)
-        return {**first, **plain}
+        return {**facts, **plain}
 
     node.__name__ = name
     return node
@@ -64,6 +66,13 @@ def _ask(question: dict[str, Any], answer: type) -> Any:
 
 
 # ---- at the first step ----------------------------------------------------------------------------------------------
+
+
+def _begun_already(state: dict[str, Any]) -> UsageError:
+    return UsageError(
+        f"this thread holds run {state['run_id']} already, and its settings stand",
+        hint="go on with it without new input, answer its question with Command(resume=…), or take a new thread",
+    )
 
 
 def _first_facts(state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Settings]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from state.release import ReleaseMember
 from state.task import Task
 from tools.baselines import baseline_ladder
 from tools.finalfit import chosen_members
+from tools.inference_trial import TRIAL_ENDED
 from tools.leaks import run_leak_checks
 from tools.reproducing import check_reproducible
 from tools.sealed import open_sealed_test
@@ -76,6 +77,8 @@ def _sent_back(
     columns = [name for name in columns if any(feature.name == name for feature in task.features)]
     if columns and len(columns) < len(task.features):
         return _revise_plan(state, desk, task, checks, findings, columns)
+    if any(check.name == TRIAL_ENDED and check.status == "found" for check in checks):
+        return _revise_inference(state, desk, checks, findings)
     problems = [*state["inference"]["problems"]]
     problems += [
         f"{check.name}: {check.detail}" for check in checks if check.name == "reproducible" and check.status == "found"
@@ -106,6 +109,16 @@ def _revise_plan(
         "candidates_version": version,
         "revisions": state.get("revisions", 0) + 1,
     }
+
+
+def _revise_inference(
+    state: ModelingState, desk: Workbench, checks: list[Check], findings: list[Finding]
+) -> dict[str, Any]:
+    """The trial itself was ended (a limit, a signal) and says nothing about the programs: operations tries again."""
+    reason = next(check.detail for check in checks if check.name == TRIAL_ENDED)
+    verdict = Verdict(decision="revise inference", reason=reason, checks=checks, findings=findings)
+    desk.say("verdict", "reviewer", f"{verdict.decision}: {reason}", **verdict.plain())
+    return {"verdict": verdict.plain(), "revisions": state.get("revisions", 0) + 1}
 
 
 def _revise_program(

@@ -6,7 +6,9 @@ candidate log; the state holds only the version of that log it has seen, so that
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
+
+from typing_extensions import TypedDict  # before Python 3.12 pydantic, and so the LangGraph server, needs this one
 
 
 def newest(old: int | None, new: int | None) -> int:

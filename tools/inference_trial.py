@@ -15,6 +15,8 @@ from tools.artifacts import ArtifactStore
 from tools.workbench import Workbench
 
 TOLERANCE = 1e-9
+TRIAL_ENDED = "inference on real rows"
+"""Name of the check that stands when the trial did not come to an end."""
 _TRIALS = ("whole", "reordered", "single", "odd")
 
 
@@ -39,7 +41,7 @@ async def try_inference(
     )
     receipt = await desk.start(lambda: job)
     if not receipt.ok:
-        return [Check(name="inference on real rows", status="found", detail=receipt.error)], [receipt.error]
+        return [Check(name=TRIAL_ENDED, status="found", detail=receipt.error)], [receipt.error]
     problems = list(desk.artifacts.get_json(receipt.outputs["trial.json"])["problems"])
     tables = {name: _table(desk.artifacts, receipt.outputs.get(f"{name}.csv")) for name in _TRIALS}
     checks = [

@@ -63,8 +63,10 @@ def _forecast_layout(settings: Settings, rows: pd.DataFrame, profile: Profile, k
     for name in profile.time_candidates:
         if rows[name].nunique() < 8:
             continue
-        keys = _keys(rows, profile, name, settings.group_columns)
         others = [one.name for one in profile.columns if one.suspicion not in USELESS and one.name != name]
+        if wanted == "no" and len(others) > 3:  # no key can be made of so many columns
+            continue
+        keys = _keys(rows, profile, name, settings.group_columns)
         bare = keys is not None and set(others) <= set(keys.keys) and kind == "regression"
         if wanted == "plainly" or (keys is not None and wanted == "perhaps") or bare:
             words = "the intent asks for a forecast" if wanted != "no" else "the table is one value per time"

@@ -90,7 +90,8 @@ def infer_step(times: ArrayLike | pd.Series) -> Step | None:
     """The step of a column of datetimes or numbers, from its distinct values; None with fewer than three."""
     series = (times if isinstance(times, pd.Series) else pd.Series(np.asarray(times))).dropna()
     if pd.api.types.is_numeric_dtype(series.dtype):
-        return _number_step(np.unique(series.to_numpy(dtype=np.float64)).astype(np.float64))
+        numbers = series.to_numpy(dtype=np.float64)
+        return _number_step(np.unique(numbers[np.isfinite(numbers)]).astype(np.float64))
     stamps = pd.DatetimeIndex(np.unique(series.to_numpy(dtype="datetime64[ns]")))
     if len(stamps) < 3:
         return None

@@ -21,6 +21,8 @@ LIKELY_MEMBERS = 3
 """Members an ensemble usually has."""
 FULL_FIT = 1.3
 """A fit on all rows takes longer than one on the rows of a fold."""
+SAVING = 1.0
+"""Seconds that saving a model adds to a fit."""
 MOST_RESERVED = 0.4
 """Share of the limit that is kept back at most for final fits."""
 
@@ -173,10 +175,10 @@ def reserve_final_fits(desk: Workbench, candidates: dict[str, Candidate]) -> Non
 
     Told after every scored candidate, so that the search ends while there is still time to release what it found.
     """
-    costs = sorted(one.fit_seconds for one in candidates.values() if one.usable and one.program)
-    most = sum(costs[-LIKELY_MEMBERS:])
+    costs = sorted(one.fit_seconds for one in candidates.values() if one.usable and one.program)[-LIKELY_MEMBERS:]
     at_once = min(desk.slots, max(1, len(costs)))
-    desk.budget.reserve(min(2 * FULL_FIT * most / at_once, MOST_RESERVED * desk.budget.total))
+    most = 2 * sum(FULL_FIT * cost + SAVING for cost in costs) / at_once
+    desk.budget.reserve(min(most, MOST_RESERVED * desk.budget.total))
 
 
 def merge_effective(effectives: list[dict[str, Any]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption, UsageError
+    from typer.exceptions import TyperException
 
     from graphs.cli.app import app
     from state.errors import EXIT_PAUSED, ModelwrightError
@@ -29,16 +29,8 @@ def _run() -> int:
         code = app(prog_name="modelwright", standalone_mode=False)
     except ModelwrightError as error:
         _fail(error.message, error.hint, error.exit_code)
-    except NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
-    except NoSuchOption as error:
-        near = difflib.get_close_matches(error.option_name, error.possibilities or (), n=1, cutoff=0.0)
-        _fail(f"there is no option {error.option_name}", _did_you_mean(near, error.ctx), error.exit_code)
-    except UsageError as error:
-        _fail(error.format_message(), _help_of(error.ctx), error.exit_code)
-    except ClickException as error:
-        _fail(error.format_message(), "", error.exit_code)
+    except TyperException as error:
+        _refuse(error)
     except BrokenPipeError:
         # The reader of our output went away (`| head`); nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -48,12 +40,19 @@ def _run() -> int:
     return code if isinstance(code, int) else 0
 
 
-def _did_you_mean(near: list[str], context: Any) -> str:
-    return f"did you mean {near[0]}? {_help_of(context)}" if near else _help_of(context)
-
-
-def _help_of(context: Any) -> str:
-    return "" if context is None else f"`{context.command_path} --help` shows what there is"
+def _refuse(error: Any) -> NoReturn:
+    """Say what is wrong with the command's words. Typer's exceptions are known by what they carry, not by class."""
+    context = getattr(error, "ctx", None)
+    hint = "" if context is None else f"`{context.command_path} --help` shows what there is"
+    message = error.format_message()
+    if wrong := getattr(error, "option_name", ""):
+        possible = getattr(error, "possibilities", None) or ()
+        message = f"there is no option {wrong}" if possible else message
+        if near := difflib.get_close_matches(wrong, possible, n=1, cutoff=0.0):
+            hint = f"did you mean {near[0]}? {hint}"
+    if not message.strip():  # no words at all: the help is on the screen already
+        sys.exit(error.exit_code)
+    _fail(message, hint, error.exit_code)
 
 
 def _fail(message: str, hint: str, code: int) -> NoReturn:

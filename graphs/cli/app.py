@@ -11,8 +11,6 @@ import typer
 
 from graphs.cli.output import print_json
 
-STARTED = time.monotonic()
-
 app = typer.Typer(
     name="modelwright",
     help="An ML engineering team in one command: data and an intent in, a model folder and a report out.",
@@ -26,93 +24,148 @@ app = typer.Typer(
 
 RunArgument = Annotated[str, typer.Argument(help="Name, id prefix, or 'last'", metavar="RUN")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output on stdout")]
+
+PRECEDENCE = (
+    "Settings come from options, else from environment variables (MODELWRIGHT_TIME_LIMIT=5m, MODELWRIGHT_REVIEW=plan), "
+    "else from the table tool.modelwright of pyproject.toml here or the file of --config (time_limit = '5m')."
+)
+
+
+def _option(help_text: str, *names: str, metavar: str | None = None, panel: str | None = None) -> Any:
+    """An option. Numbers are read as text here: the settings check them, and tell all problems at once."""
+    return typer.Option(*names, help=help_text, metavar=metavar, rich_help_panel=panel)
+
+
+TASK, DATA, LIMITS, EXPERTS, OUTPUT = (
+    "What to build",
+    "Data and split",
+    "Limits",
+    "Experts and people",
+    "Run and output",
+)
+
 TimeOption = Annotated[
     str | None,
-    typer.Option(
-        "--time-limit", help="Wall time of the whole command: 90, 90s, 5m, 1h", envvar="MODELWRIGHT_TIME_LIMIT"
-    ),
-]
-ReviewOption = Annotated[
-    str | None, typer.Option("--review", help="Wait for a person at: plan, release, or plan,release")
+    _option("Wall time of the whole command: 90, 90s, 5m, 1h (default: 5m)", metavar="TIME", panel=LIMITS),
 ]
 JobsOption = Annotated[
-    int | None, typer.Option("--jobs", help="Programs run at the same time [default: number of cores]")
+    str | None, _option("Programs run at the same time (default: number of cores)", metavar="N", panel=LIMITS)
+]
+IterationsOption = Annotated[
+    str | None, _option("Most rounds of plan, implement, select (default: 3)", metavar="N", panel=LIMITS)
+]
+CandidatesOption = Annotated[
+    str | None, _option("Solution plans per iteration (default: 4)", metavar="N", panel=LIMITS)
+]
+RunTimeoutOption = Annotated[str | None, _option("Most time of one program execution", metavar="TIME", panel=LIMITS)]
+MemoryOption = Annotated[
+    str | None,
+    _option("Most memory of one program, in MB (default: a share of what is free)", metavar="MB", panel=LIMITS),
+]
+ReviewOption = Annotated[
+    str | None, _option("Wait for a person at: plan, release, or plan,release", metavar="GATES", panel=EXPERTS)
 ]
 
 
 @app.command()
 def demo(
-    time_limit: TimeOption = "60s",
-    output_json: JsonOption = False,
+    time_limit: Annotated[
+        str | None, _option("Wall time of the whole command: 90, 90s, 5m, 1h (default: 60s)", metavar="TIME")
+    ] = None,
+    review: Annotated[
+        str | None, _option("Wait for a person at: plan, release, or plan,release", metavar="GATES")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Train anew even what an earlier demo trained")] = False,
+    output_json: JsonOption = False,
 ) -> None:
     """Build a model on a table that comes with modelwright: no key, no network."""
+    began = _began()
     from graphs.cli.building import build_command
     from graphs.cli.demo import demo_settings
 
-    build_command(
-        {**demo_settings(), "time_limit": time_limit, "fresh": fresh}, output_json=output_json, began=_began()
-    )
+    settings = demo_settings({"time_limit": time_limit, "review": _listed(review), "fresh": fresh or None})
+    build_command(settings, output_json=output_json, began=began)
 
 
-@app.command()
+@app.command(epilog=PRECEDENCE)
 def build(
-    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or Excel file, also gzipped")],
-    target: Annotated[str | None, typer.Option(help="Column to predict [default: guessed, and said]")] = None,
-    intent: Annotated[str | None, typer.Option(help="One sentence: what the model is for")] = None,
-    metric: Annotated[str | None, typer.Option(help="Metric to optimise [default: chosen, and said]")] = None,
-    time_limit: TimeOption = None,
-    test_data: Annotated[Path | None, typer.Option(help="Labelled file that becomes the sealed test set")] = None,
-    kind: Annotated[str | None, typer.Option(help="binary, multiclass or regression [default: detected]")] = None,
-    positive: Annotated[str | None, typer.Option(help="Label of the positive class")] = None,
-    group: Annotated[
-        list[str] | None, typer.Option(help="Column of rows that belong together; may be repeated")
+    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or Excel file, also gzipped", metavar="DATA")],
+    target: Annotated[
+        str | None, _option("Column to predict (default: guessed, and said)", metavar="COLUMN", panel=TASK)
     ] = None,
-    time_column: Annotated[str | None, typer.Option(help="Column with the time order of the rows")] = None,
-    horizon: Annotated[int | None, typer.Option(help="Forecasts: time steps ahead")] = None,
+    intent: Annotated[
+        str | None, _option("One sentence: what the model is for", metavar="SENTENCE", panel=TASK)
+    ] = None,
+    metric: Annotated[
+        str | None, _option("Metric to optimise (default: chosen, and said)", metavar="NAME", panel=TASK)
+    ] = None,
+    kind: Annotated[
+        str | None, _option("binary, multiclass or regression (default: detected)", metavar="KIND", panel=TASK)
+    ] = None,
+    positive: Annotated[str | None, _option("Label of the positive class", metavar="LABEL", panel=TASK)] = None,
+    horizon: Annotated[str | None, _option("Forecasts: time steps ahead", metavar="N", panel=TASK)] = None,
+    test_data: Annotated[
+        Path | None, _option("Labelled file that becomes the sealed test set", metavar="FILE", panel=DATA)
+    ] = None,
     test_share: Annotated[
-        float | None, typer.Option(help="Share of rows sealed as the test set [default: 0.2]")
+        str | None, _option("Share of rows sealed as the test set (default: 0.2)", metavar="SHARE", panel=DATA)
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="Validation folds [default: 5]")] = None,
-    candidates: Annotated[int | None, typer.Option(help="Solution plans per iteration [default: 4]")] = None,
-    iterations: Annotated[int | None, typer.Option(help="Rounds of plan, implement, select [default: 3]")] = None,
+    folds: Annotated[str | None, _option("Validation folds (default: 5)", metavar="N", panel=DATA)] = None,
+    group: Annotated[
+        list[str] | None,
+        _option("Column of rows that belong together; may be repeated", metavar="COLUMN", panel=DATA),
+    ] = None,
+    time_column: Annotated[
+        str | None, _option("Column with the time order of the rows", metavar="COLUMN", panel=DATA)
+    ] = None,
+    refit: Annotated[
+        str | None, _option("Rows of the released model: all or train (default: all)", metavar="ROWS", panel=DATA)
+    ] = None,
+    time_limit: TimeOption = None,
+    candidates: CandidatesOption = None,
+    iterations: IterationsOption = None,
     attempts: Annotated[
-        int | None, typer.Option(help="Executions of one program, repairs included [default: 3]")
+        str | None, _option("Executions of one program, repairs included (default: 3)", metavar="N", panel=LIMITS)
     ] = None,
-    run_timeout: Annotated[str | None, typer.Option(help="Most time of one program execution")] = None,
-    memory_mb: Annotated[
-        int | None, typer.Option(help="Most memory of one program [default: a share of what is free]")
-    ] = None,
+    run_timeout: RunTimeoutOption = None,
+    memory_mb: MemoryOption = None,
     jobs: JobsOption = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of splits and programs [default: 0]")] = None,
     review: ReviewOption = None,
-    expert: Annotated[str | None, typer.Option(help="builtin, or provider:model such as openai:gpt-5-mini")] = None,
+    expert: Annotated[
+        str | None,
+        _option("builtin, or provider:model such as openai:gpt-5-mini", metavar="EXPERT", panel=EXPERTS),
+    ] = None,
     role_expert: Annotated[
-        list[str] | None, typer.Option(help="Expert of one role, ROLE=EXPERT; may be repeated")
+        list[str] | None, _option("Expert of one role; may be repeated", metavar="ROLE=EXPERT", panel=EXPERTS)
     ] = None,
     builtin_candidates: Annotated[
         bool | None,
-        typer.Option(
-            "--builtin-candidates/--no-builtin-candidates", help="Let builtin candidates compete with an LLM's"
+        _option(
+            "Let builtin candidates compete with an LLM's (default: yes)",
+            "--builtin-candidates/--no-builtin-candidates",
+            panel=EXPERTS,
         ),
     ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="URL of an OpenAI-compatible server", envvar="MODELWRIGHT_BASE_URL")
-    ] = None,
+    base_url: Annotated[str | None, _option("URL of an OpenAI-compatible server", metavar="URL", panel=EXPERTS)] = None,
     api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the key [default: OPENAI_API_KEY]")
+        str | None,
+        _option("Environment variable that holds the key (default: OPENAI_API_KEY)", metavar="NAME", panel=EXPERTS),
     ] = None,
-    refit: Annotated[str | None, typer.Option(help="Rows of the released model: all or train [default: all]")] = None,
-    fresh: Annotated[bool | None, typer.Option("--fresh", help="Ignore results of earlier runs")] = None,
-    name: Annotated[str | None, typer.Option(help="Readable name of the run [default: made up]")] = None,
+    seed: Annotated[str | None, _option("Seed of splits and programs (default: 0)", metavar="N", panel=OUTPUT)] = None,
+    fresh: Annotated[bool | None, _option("Ignore finished trainings of earlier runs", "--fresh", panel=OUTPUT)] = None,
+    name: Annotated[
+        str | None, _option("Readable name of the run (default: made up)", metavar="NAME", panel=OUTPUT)
+    ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file with any of these settings [default: tool.modelwright in pyproject.toml]"),
+        _option("TOML file with any of these settings (default: pyproject.toml here)", metavar="FILE", panel=OUTPUT),
     ] = None,
-    output_json: JsonOption = False,
+    output_json: Annotated[bool, _option("Machine-readable output on stdout", "--json", panel=OUTPUT)] = False,
 ) -> None:
     """Build a model from a table: plan, implement, infer, review, release."""
+    began = _began()
     from graphs.cli.building import build_command
+    from graphs.cli.gathering import gather_settings
 
     given: dict[str, Any] = {
         "data": str(data),
@@ -145,7 +198,7 @@ def build(
         "fresh": fresh,
         "name": name,
     }
-    build_command(given, config=config, output_json=output_json, began=_began())
+    build_command(gather_settings(given, config), output_json=output_json, began=began)
 
 
 @app.command()
@@ -153,15 +206,17 @@ def resume(
     run: RunArgument = "last",
     time_limit: TimeOption = None,
     jobs: JobsOption = None,
-    iterations: Annotated[int | None, typer.Option(help="Rounds in all")] = None,
-    candidates: Annotated[int | None, typer.Option(help="Solution plans per iteration")] = None,
-    run_timeout: Annotated[str | None, typer.Option(help="Most time of one program execution")] = None,
-    memory_mb: Annotated[int | None, typer.Option(help="Most memory of one program")] = None,
+    iterations: IterationsOption = None,
+    candidates: CandidatesOption = None,
+    run_timeout: RunTimeoutOption = None,
+    memory_mb: MemoryOption = None,
     review: ReviewOption = None,
     output_json: JsonOption = False,
 ) -> None:
     """Go on with an interrupted, paused or waiting run; finished trainings are not run again."""
-    from graphs.cli.building import resume_command
+    began = _began()
+    from graphs.cli.building import drive_resume
+    from graphs.cli.gathering import checked_overrides
 
     given = {
         "time_limit": time_limit,
@@ -172,12 +227,7 @@ def resume(
         "memory_mb": memory_mb,
         "review": _listed(review),
     }
-    resume_command(
-        run,
-        {name: value for name, value in given.items() if value is not None},
-        output_json=output_json,
-        began=_began(),
-    )
+    drive_resume(run, answers={}, overrides=checked_overrides(given), output_json=output_json, began=began)
 
 
 @app.command()
@@ -218,7 +268,7 @@ def approve(
 @app.command("ls")
 def list_runs(
     output_json: JsonOption = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="Most rows")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="Most rows", min=1)] = 20,
 ) -> None:
     """List runs, newest first."""
     from graphs.cli.screens import runs_screen
@@ -294,12 +344,9 @@ def doctor(output_json: JsonOption = False) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib import metadata
+        from graphs.cli.output import version
 
-        try:
-            sys.stdout.write(f"modelwright {metadata.version('modelwright')}\n")
-        except metadata.PackageNotFoundError:
-            sys.stdout.write("modelwright (checkout)\n")
+        sys.stdout.write(f"modelwright {version()}\n")
         raise typer.Exit
 
 

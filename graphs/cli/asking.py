@@ -136,13 +136,16 @@ def ask_here(questions: list[dict[str, Any]]) -> dict[str, Any]:
             else "[Y]es / [n]o / [l]ater"
         )
         while question["id"] not in answers:
-            word = console.input(f"{choices} ", markup=False).strip()
-            if word[:1].lower() == "l":
-                return {}
             try:
+                word = console.input(f"{choices} ", markup=False).strip()
+                if word.lower() in {"l", "later"}:
+                    return {}
                 answers[question["id"]] = checked_answer(question, _typed(question, word, console))
             except (InputError, UsageError) as error:
                 console.print(str(error), markup=False)
+            except (EOFError, KeyboardInterrupt):  # whoever leaves the prompt answers later
+                console.print()
+                return {}
     return answers
 
 

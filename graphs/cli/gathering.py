@@ -14,14 +14,16 @@ from state.errors import InputError, Problem
 from state.settings import RESUME_MAY_CHANGE, Settings
 
 
-def gather_settings(given: dict[str, Any], config: Path | None, *, project: bool = True) -> Settings:
+def gather_settings(
+    given: dict[str, Any], config: Path | None, *, project: bool = True, defaults: dict[str, Any] | None = None
+) -> Settings:
     """Settings from options, environment (MODELWRIGHT_…) and TOML, in this order of precedence.
 
     given: option → value, None when it was not given. project: whether `pyproject.toml` here is read when `config`
     names no file. Raises InputError with every problem, those of the data included.
     """
     values, problems = _toml(config, project=project)
-    values |= environment_settings()
+    values = {**(defaults or {}), **values, **environment_settings()}
     values |= {name: value for name, value in given.items() if value is not None}
     try:
         settings = Settings.model_validate(values)

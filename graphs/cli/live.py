@@ -85,11 +85,11 @@ class LiveProgress(PlainProgress):
         """A finished candidate may be the best so far, until the strategist says which is."""
         if one["status"] != "done" or one["score"] is None:
             return
-        best = self.candidates.get(self.best or "")
-        if best is None or best["status"] != "done" or best["score"] is None:
+        best = self.candidates.get(self.best or "", one)
+        as_complete = one["folds_done"] >= best["folds_done"]
+        if best["score"] is None or (as_complete and (one["score"] > best["score"]) == self.higher):
             self.best = one["id"]
-        elif one["folds_done"] >= best["folds_done"] and (one["score"] > best["score"]) == self.higher:
-            self.best = one["id"]
+        self.best = self.best or one["id"]
 
     # ---- the view ---------------------------------------------------------------------------------------------------
 
@@ -132,10 +132,9 @@ class LiveProgress(PlainProgress):
         branch = "   " * (depth - 1) + "└─ " if depth else ""
         title = self._text(f" {branch}", "dim").append(f"{mark} ", COLOURS[one["status"]]).append(one["title"])
         title.truncate(max(16, width // 2), overflow="ellipsis")
-        if one["score"] is None:
-            score = ""
-        else:
-            score = number(one["score"]) + (f" {spread(one['low'], one['high'])}" if width >= WIDE else "")
+        score = number(one["score"]) if one["score"] is not None else ""
+        if width >= WIDE:
+            score = f"{score} {spread(one['low'], one['high'])}".strip()
         cells = [title, self._text(score, "bold" if best else "")]
         if width >= MIDDLE:
             cells.append(self._text(f"{one['seconds']:.1f} s" if one["seconds"] else ""))

@@ -149,6 +149,8 @@ def test_a_missing_header_is_noticed(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(reading.read_table(tmp_path / "bare.csv", table.spec), table.frame)
     wide = open_table(write(tmp_path, "wide.csv", "1990,1991,1992\n" + "5,6,7.5\n" * 30))
     assert list(wide.frame.columns) == ["1990", "1991", "1992"]
+    year = open_table(write(tmp_path, "year.csv", "country,2020\n" + "Chad,5.5\nPeru,7.5\n" * 15))
+    assert list(year.frame.columns) == ["country", "2020"]
     words = open_table(write(tmp_path, "words.csv", "red,small\n" + "red,small\nblue,big\n" * 20))
     assert len(words.frame) == 41
 

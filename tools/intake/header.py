@@ -23,14 +23,20 @@ def first_row_is_data(first: Sequence[str], rest: pd.DataFrame) -> bool:
     first: cells of the first row; rest: the rows below it, as text. Names such as 1, 2, 3 or 1990, 1991, … stay names.
     """
     head = rest.head(_LOOKED_AT)
-    columns = [head.iloc[:, place] for place in range(head.shape[1])]
+    columns = [head[name] for name in head.columns]
     if not any(_is_value(cell) and cell.strip() for cell in first):
         # No cell that could stand over numbers: one column of numbers settles it, without a look at the others.
         return all(infer_column(column).type == "text" for column in columns) and _repeats(first, columns)
-    over_numbers = [cell for cell, column in zip(first, columns, strict=True) if infer_column(column).type != "text"]
-    if over_numbers:
-        return all(map(_is_value, over_numbers)) and any(map(str.strip, over_numbers)) and not _is_series(over_numbers)
-    return _repeats(first, columns)
+    is_text = [infer_column(column).type == "text" for column in columns]
+    over_numbers = [cell for cell, text in zip(first, is_text, strict=True) if not text]
+    if not over_numbers:
+        return _repeats(first, columns)
+    if not all(map(_is_value, over_numbers)) or not any(map(str.strip, over_numbers)) or _is_series(over_numbers):
+        return False
+    words = [place for place, text in enumerate(is_text) if text and columns[place].nunique() <= _FEW]
+    if words:  # a name such as 2020 over numbers is told from data by its neighbours
+        return _repeats([first[place] for place in words], [columns[place] for place in words])
+    return all(not text for text in is_text) or len(over_numbers) > 1
 
 
 def _repeats(first: Sequence[str], columns: Sequence[reading.Series]) -> bool:

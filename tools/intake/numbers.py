@@ -121,6 +121,8 @@ def _looks_numeric(text: str) -> bool:
 def _signs(cells: Cells) -> tuple[str, str | None, bool]:
     """Decimal and thousands signs under which most cells are numbers; True when commas or points stay ambiguous."""
     texts, counts = cells.texts[:_TRIED], cells.counts[:_TRIED]
+    if all(map(_WHOLE.fullmatch, texts)):
+        return ".", None, False
     shares = {signs: int(counts[~np.isnan(reading.parse_numbers(texts, *signs))].sum()) for signs in _SIGNS}
     best = max(_SIGNS, key=lambda signs: shares[signs])
     twin = _TWINS.get(best)

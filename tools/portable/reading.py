@@ -209,8 +209,8 @@ def parse_csv(data: bytes, spec: Spec) -> pd.DataFrame:
     if delimiter == " ":
         data = _squeezed(data)
     single = delimiter.encode() not in data[: data.find(b"\n") + 1 or None]
-    if single:  # a blank line is then a missing value, except at the end
-        data = data.rstrip(b"\r\n") + b"\n"
+    if single:  # a blank line is then a missing value, except at start and end
+        data = data.strip(b"\r\n") + b"\n"
     try:
         return pd.read_csv(
             io.BytesIO(data),
@@ -237,6 +237,7 @@ def _squeezed(data: bytes) -> bytes:
 
 def _delimiter(data: bytes, spec: Spec) -> str:
     """The spec's delimiter, unless another one finds more of the expected columns in the first line."""
+    csv.field_size_limit(sys.maxsize)
     planned: str = spec.get("delimiter") or ","
     expected = set(spec.get("columns") or ())
     line = data[: data.find(b"\n") + 1 or None].decode("utf-8", "replace").strip("\r\n")

@@ -186,14 +186,15 @@ def series_keys(columns: Sequence[Column], time: str, given: Sequence[str] = ())
     average, and a row for one in five steps of its span. 0.5 % of repeated rows are forgiven.
     """
     at = next(column for column in columns if column.name == time)
-    rows = int(at.known.sum())
     if given:
         return SeriesKeys(time, list(given))
-    step = infer_step(at.series[at.known])
+    known = at.known & np.isfinite(at.raw) if at.numeric else at.known
+    rows = int(known.sum())
+    step = infer_step(at.series[known])
     if step is None or rows < 8:
         return None
-    places = step.positions(at.series[at.known])
-    if _distinct([at], at.known) >= 0.995 * rows:
+    places = step.positions(at.series[known])
+    if _distinct([at], known) >= 0.995 * rows:
         return SeriesKeys(time, []) if _density(places, np.zeros(rows, dtype=np.uint64)) >= _DENSE else None
     usable = [
         column
@@ -208,9 +209,9 @@ def series_keys(columns: Sequence[Column], time: str, given: Sequence[str] = ())
     for size in (1, 2, 3):
         fits = []
         for subset in combinations(usable, size):
-            names = row_hashes(subset)[at.known]
+            names = row_hashes(subset)[known]
             series = len(np.unique(names))
-            if series > rows / 5 or _distinct([at, *subset], at.known) < 0.995 * rows:
+            if series > rows / 5 or _distinct([at, *subset], known) < 0.995 * rows:
                 continue
             if _density(places, names) >= _DENSE:
                 fits.append((series, [column.name for column in subset]))

@@ -9,7 +9,9 @@ from state.task import Task
 from tools.recipes import forecasting, sequences, tabular, texts
 from tools.recipes.recipe import Recipe
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in [*forecasting.RECIPES, *sequences.RECIPES, *texts.RECIPES, *tabular.RECIPES]}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in [*forecasting.RECIPES, *sequences.RECIPES, *texts.RECIPES, *tabular.RECIPES]
+}
 
 
 def applicable(task: Task, profile: Profile) -> list[tuple[Recipe, float]]:

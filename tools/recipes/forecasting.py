@@ -1,4 +1,5 @@
 """Recipes for forecasts: structural models of each series, and boosting over what was known at past origins."""
+
 from __future__ import annotations
 from typing import Any
 from state.candidate import Plan
@@ -24,9 +25,23 @@ def _params(task: Task, profile: Profile) -> dict[str, Any]:
 
 def _variants(task: Task, profile: Profile) -> list[Variant]:
     return [Variant("seasonal", "Season, trend and calendar of each series", "w", _params(task, profile))]
+
+
 def _write(plan: Plan, task: Task, profile: Profile) -> str:
     p = merged(_params(task, profile), plan.params, "seasonal")
-    return assemble("seasonal", title=plan.title, why=plan.rationale, p=p, time=task.time_column, keys=series_columns(task), absolute=wants_absolute(task))
+    return assemble(
+        "seasonal",
+        title=plan.title,
+        why=plan.rationale,
+        p=p,
+        time=task.time_column,
+        keys=series_columns(task),
+        absolute=wants_absolute(task),
+    )
+
+
 def _fits(task: Task, profile: Profile) -> float:
     return 1.0 if forecasting(task) else 0.0
+
+
 RECIPES = [Recipe("seasonal", "forecast", _fits, _variants, _write, lambda t, p: 1.0, specialist=True)]

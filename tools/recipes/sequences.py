@@ -165,7 +165,15 @@ def _seconds(per_letter: float) -> Any:
 
 
 RECIPES = [
-    Recipe("sequence", "boosting", _fits(1.0), _variants_of("boosting"), _writer_of("boosting"), _seconds(1e-6), specialist=True),
+    Recipe(
+        "sequence",
+        "boosting",
+        _fits(1.0),
+        _variants_of("boosting"),
+        _writer_of("boosting"),
+        _seconds(1e-6),
+        specialist=True,
+    ),
     Recipe("sequence-linear", "linear", _fits(0.95), _variants_of("linear"), _writer_of("linear"), _seconds(5e-7)),
     Recipe("sequence-kernel", "kernel", _fits(0.9), _variants_of("kernel"), _writer_of("kernel"), _seconds(1e-6)),
 ]

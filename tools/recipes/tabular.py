@@ -12,6 +12,7 @@ from tools.recipes.columns import Columns, columns_for
 from tools.recipes.options import merged
 from tools.recipes.recipe import LIGHTGBM, Recipe, Variant, forecasting, lightgbm_objective, wants_absolute
 
+
 def _boosting_params(task: Task, profile: Profile) -> dict[str, Any]:
     rows = profile.rows
     lgb = {
