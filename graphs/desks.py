@@ -18,7 +18,7 @@ from tools.home import home, run_folder
 from tools.locks import hold_run
 from tools.runs import register_run
 from tools.store import Catalogue
-from tools.workbench import Workbench, close_workbench, opened_workbench, open_workbench
+from tools.workbench import Workbench, close_workbench, open_workbench, opened_workbench
 
 IDLE_SECONDS = 60.0
 """A lent workbench that no step uses for so long is closed; the next step opens it again."""

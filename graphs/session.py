@@ -76,8 +76,9 @@ def start(
 ) -> Outcome:
     """Check the input and drive a new run until it is done, waits for a person, or is paused.
 
-    frame: a DataFrame, or a table that is read already, instead of `settings.data`. began: `time.monotonic()` at which the command started, so that the
-    time limit covers the whole command. Raises InputError with every problem before anything is written.
+    frame: a DataFrame, or a table that is read already, instead of `settings.data`. began: `time.monotonic()` at which
+    the command started, so that the time limit covers the whole command. Raises InputError with every problem before
+    anything is written.
     """
     request = check_request(settings, _table(frame))
     run_id = str(uuid.uuid4())

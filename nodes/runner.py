@@ -40,7 +40,10 @@ async def runner(state: BranchState, desk: Workbench) -> dict[str, Any]:
         desk.say("note", "runner", f"{candidate.id}: {reason_of(run)} → repair")
         return {"problems": [run.problem], "attempts": attempts}
     if run.predictions and not run.problem:
-        candidate = _scored(desk, task, prepared, candidate, run)
+        try:
+            candidate = _scored(desk, task, prepared, candidate, run)
+        except ValueError as undefined:
+            candidate = candidate.but(reason=str(undefined))
     elif run.out_of_time:
         candidate = candidate.but(status="dropped", reason="the time for the search was used up")
     else:

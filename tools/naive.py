@@ -49,14 +49,17 @@ def seasonal_naive(
 
     The season follows from the step (`Step.season`). A season is skipped while it would reach past the last training
     time of the series. Where that time was not observed, the value before it counts; a series never seen in training
-    gets the median of all.
+    gets the median of all. Training rows without a time are left out; validation rows must have one.
     """
-    step = infer_step(times_train)
+    known = np.asarray(pd.notna(np.asarray(times_train)))
+    times = np.asarray(times_train)[known]
+    step = infer_step(times)
     if step is None:
         return None
-    train = pd.DataFrame({"at": step.positions(times_train), "y": np.asarray(y_train, dtype=np.float64)})
+    train = pd.DataFrame({"at": step.positions(times), "y": np.asarray(y_train, dtype=np.float64)[known]})
     valid_at = step.positions(times_valid)
-    train["series"], valid_series = _series_codes(groups_train, groups_valid, len(train), len(valid_at))
+    codes, valid_series = _series_codes(groups_train, groups_valid, len(known), len(valid_at))
+    train["series"] = codes[known]
     season = step.season(int(train["at"].max() - train["at"].min()) + 1)
     means = train.groupby(["series", "at"], sort=True)["y"].mean()
     result = np.full(len(valid_at), float(train["y"].median()))

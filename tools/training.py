@@ -13,7 +13,7 @@ import pandas as pd
 from state.candidate import Candidate, Score
 from state.jobs import Job, Receipt
 from state.task import Prepared, Task
-from tools.scoring import check_predictions, interval, score
+from tools.scoring import check_predictions, make_score
 from tools.selection import OutOfFold
 from tools.workbench import Workbench
 
@@ -137,21 +137,18 @@ def pool(desk: Workbench, prepared: Prepared, predictions: dict[int, np.ndarray]
 
 
 def score_of(desk: Workbench, task: Task, prepared: Prepared, part: OutOfFold, folds: list[int]) -> Score:
-    """The framework's score of pooled predictions, with the scores of single folds and a bootstrap interval."""
-    labels = desk.labels(prepared)
-    truth = labels[part.rows]
+    """The framework's score of pooled predictions, with the scores of single folds and a bootstrap interval.
 
-    def value_at(rows: np.ndarray) -> float:
-        values = part.values[np.searchsorted(part.rows, rows)]
-        return score(task.metric, labels[rows], values, task.classes, task.positive)
-
-    low, high = interval(task.metric, truth, part.values, task.classes, task.positive, seed=desk.settings.seed)
-    return Score(
-        value=score(task.metric, truth, part.values, task.classes, task.positive),
-        folds=[value_at(np.intersect1d(fold_rows(desk, prepared, fold), part.rows)) for fold in folds],
-        low=low,
-        high=high,
-        rows=int(part.rows.size),
+    Raises ValueError when the metric is undefined for these rows.
+    """
+    return make_score(
+        task.metric,
+        desk.labels(prepared)[part.rows],
+        part.values,
+        [np.flatnonzero(np.isin(part.rows, fold_rows(desk, prepared, fold))) for fold in folds],
+        task.classes,
+        task.positive,
+        seed=desk.settings.seed,
     )
 
 

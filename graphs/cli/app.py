@@ -295,7 +295,7 @@ def leaderboard(run: RunArgument = "last", output_json: JsonOption = False) -> N
 @app.command("log")
 def show_log(run: RunArgument = "last", output_json: JsonOption = False) -> None:
     """Show everything that happened in a run, step by step."""
-    from graphs.cli.screens import log_screen
+    from graphs.cli.history import log_screen
 
     log_screen(run, output_json)
 

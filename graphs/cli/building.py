@@ -13,7 +13,7 @@ from state.settings import Settings
 
 def build_command(settings: Settings, *, output_json: bool, began: float) -> None:
     """Build a model. began: monotonic time at which the command started, since the time limit covers all of it."""
-    with open_progress(began) as progress:
+    with open_progress(began, settings.time_limit) as progress:
         from graphs import session
 
         outcome = session.start(settings, listener=progress, began=began)

@@ -23,11 +23,11 @@ WIDE, MIDDLE = 96, 64
 class LiveProgress(PlainProgress):
     """The same lines in the scrollback, and below them a live tree of candidates that stays when all is done."""
 
-    def __init__(self, began: float) -> None:
+    def __init__(self, began: float, time_limit: float | None = None) -> None:
         super().__init__(began)
         self.phase = "starting"
         self.ending = ""
-        self.time_limit: float | None = None
+        self.time_limit = time_limit
         self.spent_before = 0.0
         self.folds = 0
         self.higher = True
@@ -98,19 +98,27 @@ class LiveProgress(PlainProgress):
         from rich.console import Group
         from rich.table import Table
 
-        width = self.console.width
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(no_wrap=True, overflow="ellipsis", min_width=12)
-        table.add_column(no_wrap=True, overflow="ellipsis")
-        if width >= MIDDLE:
-            table.add_column(no_wrap=True, justify="right")
-        table.add_column(no_wrap=True, overflow="ellipsis", min_width=8)
         shown, hidden = self._shown()
-        for one, depth in shown:
-            table.add_row(*self._cells(one, depth, width))
-        if hidden:
-            table.add_row(self._text(f"   … and {hidden} more", "dim"))
-        return Group(table, self._status()) if shown else self._status()
+        if not shown:
+            return self._status()
+        rows = [self._cells(one, depth) for one, depth in shown]
+        widths = self._widths(rows)
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for width in widths:
+            table.add_column(no_wrap=True, overflow="ellipsis", width=width)
+        for cells in rows:
+            for cell, width in zip(cells, widths, strict=True):
+                cell.truncate(width, overflow="ellipsis")
+            table.add_row(*cells)
+        more = [self._text(f"   … and {hidden} more", "dim")] if hidden else []
+        return Group(table, *more, self._status())
+
+    def _widths(self, rows: list[list[Text]]) -> list[int]:
+        """Cells of each column: scores and seconds whole, title and state sharing what is left."""
+        wanted = [max(cell.cell_len for cell in column) for column in zip(*rows, strict=True)]
+        room = self.console.width - 2 * len(wanted) - sum(wanted[1:-1])
+        state = min(wanted[-1], max(room - wanted[0], room // 3, 8))
+        return [max(8, min(wanted[0], room - state)), *wanted[1:-1], max(1, state)]
 
     def _shown(self) -> tuple[list[tuple[dict[str, Any], int]], int]:
         """The rows of the tree that fit on the screen, and how many do not; at the end all of them."""
@@ -125,19 +133,19 @@ class LiveProgress(PlainProgress):
         kept = sorted(sorted(enumerate(rows), key=weight)[: room - 1])
         return [row for _, row in kept], len(rows) - len(kept)
 
-    def _cells(self, one: dict[str, Any], depth: int, width: int) -> list[Text]:
+    def _cells(self, one: dict[str, Any], depth: int) -> list[Text]:
         best = one["id"] == self.best
         running = one["status"] == "running" and not self.ending
         mark = SPINNER[int(time.monotonic() * FRAMES_PER_SECOND) % len(SPINNER)] if running else MARKS[one["status"]]
         branch = "   " * (depth - 1) + "└─ " if depth else ""
         title = self._text(f" {branch}", "dim").append(f"{mark} ", COLOURS[one["status"]]).append(one["title"])
-        title.truncate(max(16, width // 2), overflow="ellipsis")
+        width = self.console.width
         score = number(one["score"]) if one["score"] is not None else ""
         if width >= WIDE:
             score = f"{score} {spread(one['low'], one['high'])}".strip()
         cells = [title, self._text(score, "bold" if best else "")]
         if width >= MIDDLE:
-            cells.append(self._text(f"{one['seconds']:.1f} s" if one["seconds"] else ""))
+            cells.append(self._text(f"{one['seconds']:6.1f} s" if one["seconds"] else ""))
         told = ["best so far"] if best else []
         return [*cells, self._text(", ".join(filter(None, [*told, self._state(one)])))]
 

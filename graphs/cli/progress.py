@@ -24,13 +24,13 @@ PHASES = {
 
 
 @contextmanager
-def open_progress(began: float) -> Iterator[PlainProgress]:
+def open_progress(began: float, time_limit: float | None = None) -> Iterator[PlainProgress]:
     """Live progress on a terminal, plain lines elsewhere."""
     shown = PlainProgress(began)
     if sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}:
         from graphs.cli.live import LiveProgress
 
-        shown = LiveProgress(began)
+        shown = LiveProgress(began, time_limit)
     shown.start()
     try:
         yield shown

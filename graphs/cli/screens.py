@@ -1,15 +1,23 @@
-"""What `ls`, `show`, `leaderboard`, `log`, `report` and the end of a build print."""
+"""What `ls`, `show`, `leaderboard`, `report` and the end of a build print."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from graphs.cli.output import duration, number, print_json, results, spread
+from graphs.cli.output import duration, number, print_json, results, say, spread
 from state.errors import NotFound
 from tools.home import home, run_folder
+from tools.locks import holder
 from tools.store import Catalogue, RunLog, RunRow
+
+
+def standing(row: RunRow) -> str:
+    """The state of a run as it really is: one that counts as running while nobody drives it was interrupted."""
+    if row.status == "running" and holder(run_folder(row.id)) is None:
+        return "interrupted"
+    return row.status
 
 
 def runs_screen(limit: int, output_json: bool) -> None:
@@ -19,14 +27,15 @@ def runs_screen(limit: int, output_json: bool) -> None:
 
     rows = _catalogue_rows(limit)
     if output_json:
-        print_json([row.plain() for row in rows])
+        print_json([row.plain() | {"status": standing(row)} for row in rows])
         return
     if not rows:
         results().print("no runs yet; start with: modelwright demo")
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "id", "state", "metric", "score", "time", "age", "data"):
-        table.add_column(title)
+    for title in ("name", "id", "state", "metric", "score", "time", "age"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("data", overflow="fold")
     for row in rows:
         one = row.summary
         test = one.get("test") or {}
@@ -34,8 +43,8 @@ def runs_screen(limit: int, output_json: bool) -> None:
         table.add_row(
             Text(row.name),
             row.id[:8],
-            row.status,
-            one.get("metric") or "",
+            standing(row),
+            Text(one.get("metric") or ""),
             number(score),
             duration(row.active_seconds),
             _age(row.created),
@@ -46,11 +55,11 @@ def runs_screen(limit: int, output_json: bool) -> None:
 
 def run_screen(reference: str, output_json: bool) -> None:
     """One run."""
-    row = _find(reference)
+    row = find_run(reference)
     if output_json:
-        print_json(row.plain())
+        print_json(row.plain() | {"status": standing(row)})
         return
-    _print_run(row.name, row.id, row.status, row.summary)
+    _print_run(row.name, row.id, standing(row), row.summary)
 
 
 def outcome_screen(outcome: Any) -> None:
@@ -60,7 +69,10 @@ def outcome_screen(outcome: Any) -> None:
 
         for question in outcome.waiting:
             show_question(question, results())
-        results().print(f"waiting for an answer; later, from any terminal: modelwright approve {outcome.name}")
+        say(
+            results(),
+            f"{outcome.name} waits for an answer; later, from any terminal: modelwright approve {outcome.name}",
+        )
         return
     _print_run(outcome.name, outcome.run_id, outcome.status, outcome.summary)
 
@@ -69,155 +81,118 @@ def _print_run(name: str, run_id: str, status: str, one: dict[str, Any]) -> None
     from rich.text import Text
 
     console = results()
+    console.print(Text(f"{name} ({run_id[:8]}) {status}", style="bold"), soft_wrap=True)
+    for label, text in _lines(one):
+        say(console, f" {label:<9}{text}", indent=10, style="bold" if label == "test" else "")
+    # Paths and commands are never broken, so that they can be copied.
+    copied = [(label, one[key]) for label, key in (("release", "folder"), ("report", "report")) if one.get(key)]
+    copied += [("" if place else "next", command) for place, command in enumerate(_following(name, status))]
+    for label, text in copied:
+        console.print(Text(f" {label:<9}{text}"), soft_wrap=True)
 
-    def line(label: str, text: str, style: str = "") -> None:
-        console.print(Text(f" {label:<9}", style="dim").append(text, style=style or "default"), soft_wrap=True)
 
-    console.print(Text(f"{name} ({run_id[:8]}) {status}", style="bold"))
+def _lines(one: dict[str, Any]) -> list[tuple[str, str]]:
+    """Label and text of what is known about a run."""
+    lines: list[tuple[str, str]] = []
     if one.get("metric"):
-        line("task", f"{one['kind']}: {one['target']}, {one['metric']} ({one['direction']} is better)")
+        lines.append(("task", f"{one['kind']}: {one['target']}, {one['metric']} ({one['direction']} is better)"))
     if one.get("best"):
-        line(
-            "model",
-            f"{one['title']} ({one['best']}), chosen among {one['candidates']} candidates in {one['iterations']} iterations",
+        chosen = (
+            f"chosen among {_counted(one['candidates'], 'candidate')} in {_counted(one['iterations'], 'iteration')}"
         )
-        line("folds", f"{number(one['score'])} {spread(one['low'], one['high'])}  out of fold")
+        lines.append(("model", f"{one['title']} ({one['best']}), {chosen}"))
+        lines.append(("folds", f"{number(one['score'])} {spread(one['low'], one['high'])}  out of fold"))
     if test := one.get("test"):
         opened = (one.get("opening") or {}).get("number", 1)
-        line(
-            "test",
-            f"{number(test['value'])} {spread(test['low'], test['high'])}  sealed, opened once by this run"
-            + (f" (opening no. {opened} of these rows)" if opened > 1 else ""),
-            "bold",
-        )
+        again = f" (opening no. {opened} of these rows)" if opened > 1 else ""
+        interval = spread(test["low"], test["high"])
+        lines.append(("test", f"{number(test['value'])} {interval}  sealed, opened once by this run{again}"))
     if ladder := one.get("ladder"):
-        line("baseline", " · ".join(f"{step['name']} {number(step['value'])}" for step in ladder))
-    for check in one.get("checks", []):
-        if check["status"] in {"found", "reduced"}:
-            line("review", f"{check['name']}: {check['status']}; {check['detail']}")
-    for warning in one.get("warnings", []):
-        line("!", warning)
-    if one.get("folder"):
-        line("release", one["folder"])
-    if one.get("report"):
-        line("report", one["report"])
+        lines.append(("baseline", " · ".join(f"{step['name']} {number(step['value'])}" for step in ladder)))
+    lines += [
+        ("review", f"{check['name']}: {check['status']}; {check['detail']}")
+        for check in one.get("checks", [])
+        if check["status"] in {"found", "reduced"}
+    ]
+    lines += [("!", warning) for warning in one.get("warnings", [])]
     if one.get("seconds") is not None:
-        line(
-            "time",
-            f"{duration(one['seconds'])}" + (f"; search ended: {one['decision']}" if one.get("decision") else ""),
-        )
-    _next_line(console, name, status, one)
+        ended = f"; search ended: {one['decision']}" if one.get("decision") else ""
+        lines.append(("time", f"{duration(one['seconds'])}{ended}"))
+    return lines
 
 
-def _next_line(console: Any, name: str, status: str, one: dict[str, Any]) -> None:
-    from rich.text import Text
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" + ("" if count == 1 else "s")
 
-    following = {
-        "done": f"modelwright predict {name} new.csv --out predictions.csv │ modelwright leaderboard {name} │ modelwright report {name} --open",
-        "rejected": f"modelwright report {name} --open │ modelwright log {name}",
-        "waiting": f"modelwright approve {name}",
-        "failed": f"modelwright log {name} │ modelwright resume {name}",
-    }.get(status, f"modelwright resume {name}")
-    console.print(Text(" next     ", style="dim").append(following), soft_wrap=True)
+
+def _following(name: str, status: str) -> list[str]:
+    """The commands a person is likely to want next."""
+    known = {
+        "done": ("predict {} new.csv --out predictions.csv", "leaderboard {}", "report {} --open"),
+        "rejected": ("report {} --open", "log {}"),
+        "waiting": ("approve {} --show", "approve {}"),
+        "failed": ("log {}", "resume {}"),
+        "running": ("log {}",),
+    }
+    name = f"'{name}'" if " " in name else name
+    return [f"modelwright {command.format(name)}" for command in known.get(status, ("resume {}",))]
 
 
 def leaderboard_screen(reference: str, output_json: bool) -> None:
-    """The candidates of a run, best first; the baselines above them."""
+    """The candidates of a run, best first, and the constant guess they have to beat."""
     from rich.table import Table
     from rich.text import Text
 
     from graphs.leaderboard import leaderboard_rows
 
-    row = _find(reference)
+    row = find_run(reference)
     log = RunLog(run_folder(row.id) / "run.db")
     rows = leaderboard_rows(list(log.candidates().values()), row.summary)
     log.close()
     if output_json:
         print_json(rows)
         return
+    if not rows:
+        results().print(Text(f"{row.name} has no candidates yet: it is {standing(row)}"))
+        return
     table = Table(box=None, pad_edge=False)
-    for title in (
-        "",
-        "candidate",
-        "title",
-        row.summary.get("metric") or "score",
-        "interval",
-        "folds",
-        "seconds",
-        "state",
-    ):
-        table.add_column(title)
-    for step in row.summary.get("ladder", [])[:1]:
-        table.add_row("", "", step["name"], number(step["value"]), "", "", "", "baseline")
+    metric = row.summary.get("metric") or "score"
+    for title in ("", "candidate", metric, "interval", "folds", "seconds"):
+        justify: Literal["left", "right"] = "right" if title in {"folds", "seconds"} else "left"
+        table.add_column(Text(title), no_wrap=title != "candidate", justify=justify)
+    table.add_column("title", ratio=1)
+    table.add_column("state", ratio=1)
     for one in rows:
         table.add_row(
             "★" if one["best"] else "",
             Text(one["id"]),
-            Text(one["title"]),
             number(one["score"]),
             spread(one["low"], one["high"]),
             str(one["folds"] or ""),
             f"{one['seconds']:.1f}",
+            Text(one["title"]),
             Text(one["status"] + (f": {one['reason']}" if one["reason"] else "")),
         )
+    for step in row.summary.get("ladder", [])[:1]:
+        table.add_row("", "", number(step["value"]), "", "", "", Text(step["name"]), "baseline")
     results().print(table)
-
-
-def log_screen(reference: str, output_json: bool) -> None:
-    """Everything that happened."""
-    from rich.text import Text
-
-    from graphs.cli.progress import lines_of
-
-    row = _find(reference)
-    log = RunLog(run_folder(row.id) / "run.db")
-    events = log.events()
-    log.close()
-    if output_json:
-        print_json(events)
-        return
-    console = results()
-    metric = row.summary.get("metric") or ""
-    for event in events:
-        lines = lines_of(event, metric) or _other_lines(event)
-        for line in lines:
-            console.print(Text(f"{event['seq']:>4}  {event['time'][11:19]}  {line}"), soft_wrap=True)
-
-
-def _other_lines(event: dict[str, Any]) -> list[str]:
-    """Events that the progress view leaves out but a log shows."""
-    data = event["data"]
-    match event["kind"]:
-        case "job" if data.get("state") != "started":
-            fold = "" if data.get("fold") is None else f" fold {data['fold']}"
-            source = "from the journal" if data.get("reused") else f"{data.get('seconds', 0):.1f} s"
-            return [f"    {event['role']}: {data['candidate']}{fold} {data['state']} ({source})"]
-        case "ask":
-            return [f"  * waiting: {event['text']}"]
-        case "answer":
-            answer = data["answer"]
-            return [f"  * answered ({data['gate']}): {answer['action']} {answer.get('reason') or ''}".rstrip()]
-        case "release":
-            return [f"  released: {data['folder'] or 'nothing'}; report: {data['report']}"]
-        case "finished":
-            return [f"{data['status']}"]
-    return []
 
 
 def report_screen(reference: str, open_it: bool) -> None:
     """Where the report lies; in the browser when asked."""
-    row = _find(reference)
+    row = find_run(reference)
     path = row.summary.get("report")
     if not path or not Path(path).is_file():
-        raise NotFound(
-            f"run {row.name!r} has no report yet: it is {row.status}",
-            hint=f"`modelwright resume {row.name}` finishes it",
-        )
+        known = standing(row)
+        gone = f"its report is not at {path!r} any more" if path else f"it is {known}"
+        hint = f"`modelwright {'log' if known == 'running' else 'resume'} {row.name}`"
+        raise NotFound(f"run {row.name!r} has no report: {gone}", hint="" if path else hint)
     print(path)  # noqa: T201 - the result of this command
     if open_it:
         import webbrowser
 
-        webbrowser.open(Path(path).as_uri())
+        if not webbrowser.open(Path(path).as_uri()):
+            raise NotFound("no browser was found on this machine", hint=f"copy the file and open it elsewhere: {path}")
 
 
 def _catalogue_rows(limit: int) -> list[RunRow]:
@@ -228,7 +203,8 @@ def _catalogue_rows(limit: int) -> list[RunRow]:
         catalogue.close()
 
 
-def _find(reference: str) -> RunRow:
+def find_run(reference: str) -> RunRow:
+    """The run a person means. Raises NotFound with the nearest names."""
     catalogue = Catalogue(home() / "catalogue.db")
     try:
         return catalogue.find_run(reference)

@@ -245,6 +245,17 @@ def test_a_profile_survives_storage() -> None:
     assert Profile.model_validate(profile.plain()) == profile
 
 
+def test_infinite_and_gigantic_values_are_survived() -> None:
+    """They are profiled like others, and nothing overflows."""
+    x = rng().normal(size=ROWS)
+    frame = pd.DataFrame({"far": np.where(x > 2, np.inf, x), "huge": x * 1e300, "y": rng().gamma(2, size=ROWS)})
+    profile = profile_table(frame, "y")
+    huge = profile.column("huge")
+    assert huge is not None
+    assert huge.stats["std"] == pytest.approx(1e300, rel=0.2)
+    assert huge.histogram
+
+
 def test_a_large_table_says_what_was_looked_at() -> None:
     """Leak statistics of more than 20,000 rows use a part of them, which a note says."""
     frame = pd.DataFrame({"x": rng().normal(size=30_000), "y": rng().normal(size=30_000)})

@@ -235,6 +235,17 @@ def test_daily_series_repeat_after_a_year_or_a_week() -> None:
     assert set(result[50:]) == {3.0}
 
 
+def test_a_training_row_without_a_time_is_no_obstacle() -> None:
+    """The seasonal naive leaves it out."""
+    months = pd.Series(pd.date_range("2015-01-01", periods=48, freq="MS"))
+    holey = months[:36].copy()
+    holey[3] = pd.NaT
+    y = np.arange(48) % 12 * 1.0
+    result = seasonal_naive(holey, y[:36], ["a"] * 36, months[36:], ["a"] * 12)
+    assert result is not None
+    assert result.tolist() == y[36:].tolist()
+
+
 def test_without_a_step_there_is_no_seasonal_naive() -> None:
     """Two times make no series."""
     assert seasonal_naive([1.0, 2.0], [1.0, 2.0], None, [3.0], None) is None

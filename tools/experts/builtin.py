@@ -11,8 +11,8 @@ from state.profile import Profile
 from state.questions import (
     Answer,
     InferenceQuestion,
-    Plans,
     PlanQuestion,
+    Plans,
     Program,
     ProgramQuestion,
     Question,

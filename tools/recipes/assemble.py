@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import ast
 import functools
-import importlib
-import inspect
-import pkgutil
 import re
 import textwrap
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -107,8 +105,9 @@ def _document(text: str) -> str:
 def _library() -> dict[str, Part]:
     """All parts by name, read from the source of the modules in parts/."""
     library: dict[str, Part] = {}
-    for found in pkgutil.iter_modules(parts.__path__, f"{parts.__name__}."):
-        source = inspect.getsource(importlib.import_module(found.name))
+    for file in sorted(resources.files(parts).iterdir(), key=lambda file: file.name):
+        # Read, not imported: the parts' libraries are heavy and only the programs need them.
+        source = file.read_text(encoding="utf-8") if file.name.endswith(".py") else ""
         lines = source.splitlines()
         for node in ast.parse(source).body:
             if isinstance(node, ast.FunctionDef | ast.Assign):

@@ -1,13 +1,15 @@
 """Recipes for forecasts: structural models of each series, and boosting over what was known at past origins."""
 
 from __future__ import annotations
+
 from typing import Any
+
 from state.candidate import Plan
 from state.profile import Profile
 from state.task import Task
 from tools.recipes.assemble import assemble
 from tools.recipes.options import merged
-from tools.recipes.recipe import Recipe, Variant, forecasting, wants_absolute, series_columns
+from tools.recipes.recipe import Recipe, Variant, forecasting, series_columns, wants_absolute
 
 
 def _params(task: Task, profile: Profile) -> dict[str, Any]:

@@ -46,9 +46,9 @@ _PLAIN = {
 }
 _STANDARD = frozenset({"collections", "itertools", "typing", "time", "math", "warnings", "re"})
 
-IMPORTS: dict[str, str] = {name: module for module, names in _FROM.items() for name in names.split()} | {
-    name: "" for name in _PLAIN
-}
+IMPORTS: dict[str, str] = {name: module for module, names in _FROM.items() for name in names.split()} | dict.fromkeys(
+    _PLAIN, ""
+)
 """Name → module it is imported from; empty for a module imported whole."""
 
 

@@ -78,7 +78,7 @@ def _affordable(ideas: list[Idea], question: PlanQuestion) -> list[Idea]:
         if one.get("recipe") and one.get("fit_seconds")
     }
     room = question.seconds_left * max(1, question.jobs)
-    fitting = []
+    fitting: list[Idea] = []
     for idea in ideas:
         guess = measured.get(idea.recipe.name, idea.recipe.seconds(question.task, question.profile))
         if guess * question.task.split.folds <= room or not fitting:

@@ -29,7 +29,7 @@ def tune_rounds(
     """
     started = time.monotonic()
     callbacks = [lgb.early_stopping(max(20, most // 20), verbose=False), stop_at(started + seconds)]
-    losses = lgb.cv(params, data, num_boost_round=most, folds=folds, callbacks=callbacks)
+    losses: Any = lgb.cv(params, data, num_boost_round=most, folds=folds, callbacks=callbacks)
     curve = next(values for name, values in losses.items() if name.endswith("-mean"))
     return max(1, round((int(np.argmin(curve)) + 1) * 1.05))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.feature_extraction.text import HashingVectorizer
 
 
 def columns_of(task: Mapping[str, Any], *kinds: str) -> list[str]:
@@ -46,7 +47,7 @@ def date_parts(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 def date_waves(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Datetime columns for linear models: days as trend; year, week and day as sine and cosine waves."""
-    parts: dict[str, pd.Series] = {}
+    parts: dict[str, Any] = {}
     for name in columns:
         moment = pd.to_datetime(X[name])
         parts[f"{name} days"] = (moment - pd.Timestamp("2000-01-01")) / pd.Timedelta(days=1)
@@ -57,8 +58,9 @@ def date_waves(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         }
         for period, turn in turns.items():
             for wave in (1, 2, 3) if period == "year" else (1, 2):
-                parts[f"{name} {period} sin {wave}"] = np.sin(2 * np.pi * wave * turn)
-                parts[f"{name} {period} cos {wave}"] = np.cos(2 * np.pi * wave * turn)
+                angle = (2 * np.pi * wave * turn).to_numpy(dtype=float)
+                parts[f"{name} {period} sin {wave}"] = np.sin(angle)
+                parts[f"{name} {period} cos {wave}"] = np.cos(angle)
     return pd.DataFrame(parts, index=X.index).astype("float64")
 
 
@@ -71,3 +73,9 @@ def date_gaps(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         for later in columns[place + 1 :]
     }
     return pd.DataFrame(gaps, index=X.index).astype("float64")
+
+
+def hashing(analyzer: str, ngrams: tuple[int, int], size: int, binary: bool = False) -> HashingVectorizer:
+    """Counts (or presence) of n-grams hashed into `size` columns. It needs no vocabulary, so the model stays small."""
+    options: dict[str, Any] = {"norm": None, "alternate_sign": False, "dtype": np.float32, "binary": binary}
+    return HashingVectorizer(n_features=size, analyzer=analyzer, ngram_range=ngrams, **options)

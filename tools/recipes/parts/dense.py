@@ -7,22 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import OrdinalEncoder, TargetEncoder
 
-from tools.recipes.parts.columns import date_gaps, date_parts, labels_of, numbers, texts_of
-
-
-def ngram_counts(texts: list[str], analyzer: str, ngrams: tuple[int, int], size: int) -> Any:
-    """Sparse counts of hashed n-grams. Hashing needs no vocabulary, so the model stays small."""
-    return HashingVectorizer(
-        n_features=size, analyzer=analyzer, ngram_range=ngrams, norm=None, alternate_sign=False, dtype=np.float32
-    ).transform(texts)
+from tools.recipes.parts.columns import hashing, labels_of, texts_of
 
 
 def fit_codes(X: pd.DataFrame, columns: list[str]) -> OrdinalEncoder:
     """Codes for categories; one that was not seen in training is read as missing."""
-    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, dtype=np.float32)
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     return encoder.fit(labels_of(X, columns))
 
 
@@ -30,13 +23,14 @@ def fit_target_means(
     X: pd.DataFrame, columns: list[str], target: np.ndarray, kind: str, seed: int
 ) -> tuple[TargetEncoder, np.ndarray]:
     """Mean target per category, and the columns for the training rows, where a row's own target is left out."""
-    encoder = TargetEncoder(target_type={"regression": "continuous"}.get(kind, kind), smooth="auto", random_state=seed)
+    options: dict[str, Any] = {"target_type": {"regression": "continuous"}.get(kind, kind), "random_state": seed}
+    encoder = TargetEncoder(**options)
     return encoder, encoder.fit_transform(labels_of(X, columns), target)
 
 
 def fit_text_components(X: pd.DataFrame, column: str, count: int, seed: int) -> dict[str, Any] | None:
     """Main directions of a text column's character n-grams; None when the texts say too little."""
-    counts = ngram_counts(texts_of(X, column), "char_wb", (2, 4), 2**14)
+    counts: Any = hashing("char_wb", (2, 4), 2**14).transform(texts_of(X, column))
     weights = TfidfTransformer(sublinear_tf=True).fit(counts)
     count = min(count, counts.shape[0] - 1, counts.shape[1] - 1)
     if count < 2 or counts.nnz == 0:
@@ -47,8 +41,8 @@ def fit_text_components(X: pd.DataFrame, column: str, count: int, seed: int) -> 
 
 def text_components(X: pd.DataFrame, encoder: dict[str, Any]) -> np.ndarray:
     """The components of `fit_text_components` for each row."""
-    counts = ngram_counts(texts_of(X, encoder["column"]), "char_wb", (2, 4), 2**14)
-    return encoder["reduce"].transform(encoder["weights"].transform(counts))
+    counts: Any = hashing("char_wb", (2, 4), 2**14).transform(texts_of(X, encoder["column"]))
+    return np.asarray(encoder["reduce"].transform(encoder["weights"].transform(counts)))
 
 
 def text_shape(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

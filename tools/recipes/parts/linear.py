@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, QuantileTransformer, SplineTransformer, StandardScaler
+
+from tools.recipes.parts.columns import hashing
 
 
 def filled(add_indicator: bool = True) -> SimpleImputer:
@@ -47,11 +49,8 @@ def one_hot(rows: int) -> OneHotEncoder:
 
 
 def hashed_terms(analyzer: str, ngrams: tuple[int, int]) -> Pipeline:
-    """tf-idf of hashed n-grams; hashing needs no vocabulary, so the model stays small."""
-    counts = HashingVectorizer(
-        n_features=2**17, analyzer=analyzer, ngram_range=ngrams, norm=None, alternate_sign=False, dtype=np.float32
-    )
-    return make_pipeline(counts, TfidfTransformer(sublinear_tf=True))
+    """tf-idf of hashed n-grams."""
+    return make_pipeline(hashing(analyzer, ngrams, 2**17), TfidfTransformer(sublinear_tf=True))
 
 
 def try_settings(settings: list[Any], loss: Callable[[Any], float], seconds: float) -> Any:

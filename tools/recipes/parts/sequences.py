@@ -47,7 +47,8 @@ def position_letters(codes: np.ndarray, length: int, size: int) -> np.ndarray:
     padded = np.full((len(codes), length), -1, dtype=np.int8)
     shared = min(length, codes.shape[1])
     padded[:, :shared] = codes[:, :shared]
-    return (padded[:, :, None] == np.arange(size, dtype=np.int8)).reshape(len(codes), length * size).astype(np.float32)
+    same = padded[:, :, None] == np.arange(size, dtype=np.int8)
+    return np.asarray(same.reshape(len(codes), length * size), dtype=np.float32)
 
 
 def composition(codes: np.ndarray, size: int, parts: int) -> np.ndarray:
@@ -92,7 +93,7 @@ def pairing(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def protein_properties(codes: np.ndarray) -> np.ndarray:
-    """Means over the amino acids of ACDEFGHIKLMNPQRSTVWY: hydropathy, charge, mass, volume, aromatic and small share."""
+    """Means over the amino acids ACDEFGHIKLMNPQRSTVWY: hydropathy, charge, mass, volume, aromatic and small share."""
     hydropathy = [1.8, 2.5, -3.5, -3.5, 2.8, -0.4, -3.2, 4.5, -3.9, 3.8, 1.9, -3.5, -1.6, -3.5, -4.5, -0.8, -0.7, 4.2]
     charge = [0, 0, -1, -1, 0, 0, 0.1, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]
     mass = [71, 103, 115, 129, 147, 57, 137, 113, 128, 113, 131, 114, 97, 128, 156, 87, 101, 99, 186, 163]
@@ -102,4 +103,4 @@ def protein_properties(codes: np.ndarray) -> np.ndarray:
     table = np.array([[*hydropathy, -0.9, -1.3], charge, mass, volume, aromatic, small], dtype=np.float32)
     known = codes >= 0
     values = np.where(known[:, None, :], table[:, np.maximum(codes, 0)].transpose(1, 0, 2), 0.0)
-    return values.sum(axis=2) / np.maximum(known.sum(axis=1), 1)[:, None]
+    return np.asarray(values.sum(axis=2) / np.maximum(known.sum(axis=1), 1)[:, None])

@@ -96,11 +96,9 @@ def calendar(periods: np.ndarray, step: str, waves: int) -> np.ndarray:
 
 def weekday_counts(starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """How many Mondays … Saturdays lie from start to end, beyond four of each and beyond the Sundays."""
-    rows = []
-    for weekday in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"):
-        rows.append(np.busday_count(starts, ends, weekmask=weekday))
-    counts = np.array(rows, dtype=float).T
-    return counts[:, :6] - counts[:, 6:]
+    names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+    counts = np.array([np.busday_count(starts, ends, weekmask=name) for name in names], dtype=float).T
+    return np.asarray(counts[:, :6] - counts[:, 6:])
 
 
 def repeated(grid: np.ndarray, season: int, seasons: int) -> dict[str, np.ndarray]:
@@ -139,7 +137,8 @@ def smoothed_ahead(state: Mapping[str, Any], damping: float, rows: np.ndarray, a
     """Values `ahead` ≥ 1 steps after the end of the history, for the series at `rows`."""
     season = state["states"].shape[1]
     steps = ahead if damping == 1.0 else damping * (1 - damping**ahead) / (1 - damping)
-    return state["level"][rows] + steps * state["trend"][rows] + state["states"][rows, (ahead - 1) % season]
+    values = state["level"][rows] + steps * state["trend"][rows] + state["states"][rows, (ahead - 1) % season]
+    return np.asarray(values)
 
 
 def regress(
@@ -173,7 +172,8 @@ def regressed_ahead(
 ) -> np.ndarray:
     """Values `ahead` steps after the end of the history; the trend runs on for `horizon` steps and then levels out."""
     steps = horizon * (1 - np.exp(-ahead / horizon))
-    return state["level"][rows] + state["slope"][rows] * steps + (state["calendar"][rows] * design).sum(axis=1)
+    values = state["level"][rows] + state["slope"][rows] * steps + (state["calendar"][rows] * design).sum(axis=1)
+    return np.asarray(values)
 
 
 def mixture(errors: list[np.ndarray], absolute: bool, picks: int) -> np.ndarray:

@@ -31,11 +31,12 @@ def log_target(y: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
 
 def from_log(values: np.ndarray, undo: Mapping[str, float]) -> np.ndarray:
     """Back from `log_target`, at most a little beyond the values seen, so that no row explodes."""
-    return np.exp(np.clip(values, undo["low"] - 1.0, undo["high"] + 1.0)) - undo["shift"]
+    bounded = np.clip(values, undo["low"] - 1.0, undo["high"] + 1.0)
+    return np.asarray(np.exp(bounded) - undo["shift"])
 
 
 def balanced_weights(codes: np.ndarray) -> np.ndarray:
     """Row weights that bring rare classes half way to an equal say, on a logarithmic scale."""
     counts = np.bincount(codes).astype(float)
     weights = np.sqrt(len(codes) / (np.count_nonzero(counts) * np.maximum(counts, 1.0)))
-    return weights[codes]
+    return np.asarray(weights[codes])

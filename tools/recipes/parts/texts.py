@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.feature_extraction.text import HashingVectorizer
 
-from tools.recipes.parts.columns import texts_of
+from tools.recipes.parts.columns import hashing, texts_of
 
 
 def term_presence(X: pd.DataFrame, columns: list[str]) -> sparse.csr_matrix:
@@ -17,10 +16,7 @@ def term_presence(X: pd.DataFrame, columns: list[str]) -> sparse.csr_matrix:
     blocks = []
     for name in columns:
         for analyzer, ngrams in (("word", (1, 2)), ("char_wb", (2, 5))):
-            hashing = HashingVectorizer(
-                n_features=2**17, analyzer=analyzer, ngram_range=ngrams, binary=True, norm=None, alternate_sign=False
-            )
-            blocks.append(hashing.transform(texts_of(X, name)))
+            blocks.append(hashing(analyzer, ngrams, 2**17, binary=True).transform(texts_of(X, name)))
     return sparse.csr_matrix(sparse.hstack(blocks), dtype=np.float32)
 
 
@@ -28,4 +24,4 @@ def class_ratios(presence: Any, inside: np.ndarray) -> np.ndarray:
     """Log ratio of each term's share inside a class to its share outside, as naive Bayes weighs it."""
     share_in = (np.asarray(presence[inside].sum(axis=0)).ravel() + 1) / (inside.sum() + 1)
     share_out = (np.asarray(presence[~inside].sum(axis=0)).ravel() + 1) / ((~inside).sum() + 1)
-    return np.log(share_in / share_out).astype(np.float32)
+    return np.asarray(np.log(share_in / share_out), dtype=np.float32)

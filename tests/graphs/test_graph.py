@@ -1,0 +1,210 @@
+"""The graph's shape: its drawing, its roles, its routes, and what it leaves behind when invoked without a session."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import psutil
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, Send
+
+import modelwright
+from graphs import candidate, modeling
+from state.candidate import Verdict
+from state.errors import InputError, UsageError
+from state.settings import Settings
+from tests.support.command import ROOT
+from tests.support.tables import loans
+from tools.drawing import graph_svg, read_mermaid
+
+SMALL = {"time_limit": 120, "iterations": 1, "candidates": 1, "folds": 2}
+AFTER_THE_TEST = {"approve_release", "publisher"}
+
+
+def drawing() -> str:
+    return str(modelwright.graph.get_graph(xray=True).draw_mermaid())
+
+
+def test_the_readme_draws_the_graph_as_it_is() -> None:
+    """Between its markers the README holds exactly the mermaid text of the compiled graph."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- graph -->\s*```mermaid\n(.*?)```\s*<!-- /graph -->", text, re.DOTALL)
+    assert found, "README.md has no mermaid block between <!-- graph --> and <!-- /graph -->"
+    assert found.group(1).strip() == drawing().strip()
+
+
+def test_every_role_is_a_node_and_xray_shows_the_branch() -> None:
+    """The names a person sees in Studio; a node's role is in its metadata."""
+    shown = modelwright.graph.get_graph(xray=True)
+    inner = {name.removeprefix("candidate:") for name in shown.nodes if name.startswith("candidate:")}
+    assert {"engineer", "check", "runner"} <= inner
+    outer = set(modelwright.graph.get_graph().nodes) - {"__start__", "__end__"}
+    assert outer == {
+        "analyst",
+        "examiner",
+        "researcher",
+        "approve_plan",
+        "candidate",
+        "strategist",
+        "operations",
+        "reviewer",
+        "approve_release",
+        "publisher",
+    }
+    roles = {(node.metadata or {}).get("role") for node in shown.nodes.values()} - {None}
+    files = {path.stem for path in (ROOT / "nodes").glob("*.py")} - {"__init__"}
+    assert roles == files
+
+
+def test_the_drawing_needs_no_network() -> None:
+    """The mermaid text becomes a picture here."""
+    svg = graph_svg(read_mermaid(drawing()))
+    assert svg.startswith("<svg")
+    for name in ("analyst", "engineer", "approve plan", "publisher"):
+        assert name in svg
+
+
+@pytest.mark.parametrize(
+    ("route", "graph"),
+    [
+        (modeling.after_approve_plan, modelwright.make_graph),
+        (modeling.after_strategist, modelwright.make_graph),
+        (modeling.after_reviewer, modelwright.make_graph),
+        (candidate.after_check, candidate.build_candidate_graph),
+        (candidate.after_runner, candidate.build_candidate_graph),
+    ],
+)
+def test_routes_name_nodes_that_exist(route: Callable[..., Any], graph: Callable[[], Any]) -> None:
+    """Every name in a route's Literal is a node, and the drawing has exactly those edges."""
+    targets = literals(get_type_hints(route)["return"])
+    shown = graph().get_graph()
+    assert targets
+    assert targets <= set(shown.nodes)
+    source = route.__name__.removeprefix("after_")
+    drawn = {edge.target for edge in shown.edges if edge.source == source}
+    assert targets <= drawn
+    assert drawn - targets <= {"candidate"}  # reached by Send
+
+
+def literals(kind: Any) -> set[str]:
+    """The strings of all Literals inside a type."""
+    if typing.get_origin(kind) is typing.Literal:
+        return set(get_args(kind))
+    return set().union(*(literals(part) for part in get_args(kind))) if get_args(kind) else set()
+
+
+def test_nothing_leads_back_once_the_sealed_test_was_opened() -> None:
+    """Every verdict that can follow the opening goes to the person or the publisher; the rest went back before it."""
+    decisions = literals(Verdict.model_fields["decision"].annotation)
+    state: Any = {"branches": [{"candidate_id": "i0-a"}]}
+    went = {one: modeling.after_reviewer({**state, "verdict": {"decision": one}}) for one in decisions}
+    assert went.pop("revise plan") == "researcher"
+    assert went.pop("revise inference") == "operations"
+    branches = went.pop("revise program")
+    assert [type(one) for one in branches] == [Send]
+    assert set(went) == {"accept", "reject"}
+    assert set(went.values()) == AFTER_THE_TEST
+
+
+def test_a_verdict_with_a_test_score_never_leads_back() -> None:
+    """Custody holds in the route itself: an opened test set outweighs whatever the verdict says."""
+    for decision in literals(Verdict.model_fields["decision"].annotation):
+        verdict = {"decision": decision, "opening": {"number": 1}, "test": {"value": 0.5}}
+        state: Any = {"branches": [{"candidate_id": "i0-a"}], "verdict": verdict}
+        assert modeling.after_reviewer(state) in AFTER_THE_TEST
+
+
+def test_from_the_release_question_there_is_only_publishing() -> None:
+    """Behind the reviewer's acceptance nothing but the publisher and the end is reachable."""
+    edges = modelwright.graph.get_graph().edges
+    reached, ahead = set(), ["approve_release"]
+    while ahead:
+        place = ahead.pop()
+        for edge in edges:
+            if edge.source == place and edge.target not in reached:
+                reached.add(edge.target)
+                ahead.append(edge.target)
+    assert reached == {"publisher", "__end__"}
+
+
+# ---- invoked by others than our session -----------------------------------------------------------------------------
+
+
+def test_ainvoke_without_a_checkpointer_leaves_a_run_and_no_process(home: Path, loans_csv: Path) -> None:
+    """The plain graph builds; the run is in the catalogue; its workers are gone when it returns."""
+    out = asyncio.run(modelwright.graph.ainvoke({"data": str(loans_csv), "target": "default"}, context=SMALL))
+    assert Path(out["release"]["folder"]).is_dir()
+    run = modelwright.open_run(out["run_id"])
+    assert run.status == "done"
+    assert run.score is not None
+    assert run.summary["folder"] == out["release"]["folder"]
+    assert not [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_astream_waits_for_a_person_and_goes_on(home: Path, loans_csv: Path) -> None:
+    """With a checkpointer of one's own: the plan's question comes as an interrupt, an answer finishes the run."""
+    graph = modelwright.build_graph(checkpointer=InMemorySaver())
+    settings = Settings(data=str(loans_csv), target="default", review=["plan"], **SMALL)
+    config: Any = {"configurable": {"thread_id": "mine"}}
+
+    async def talk() -> tuple[list[str], str, dict[str, Any], str]:
+        steps = [next(iter(one)) async for one in graph.astream({}, config, context=settings, stream_mode="updates")]
+        run = modelwright.runs()[0]
+        asked = run.status, run.waiting[0]["gate"]
+        question = (await graph.aget_state(config)).interrupts[0]
+        assert run.waiting[0]["id"] == question.id
+        with pytest.raises(UsageError, match="holds run"):
+            await graph.ainvoke({"target": "income"}, config, context=settings)
+        answer = Command(resume={question.id: {"action": "approve"}})
+        return steps, *asked, await graph.ainvoke(answer, config)
+
+    steps, status, gate, out = asyncio.run(talk())
+    assert steps == ["analyst", "examiner", "researcher", "__interrupt__"]
+    assert (status, gate) == ("waiting", "plan")
+    assert Path(out["release"]["folder"]).is_dir()
+    assert modelwright.runs()[0].status == "done"
+    assert not psutil.Process().children(recursive=True)
+
+
+def test_a_left_stream_and_a_bad_input_leave_no_process(home: Path, loans_csv: Path) -> None:
+    """A cancelled run is paused, one whose input is refused has failed; neither keeps a worker or the run's lock."""
+    graph = modelwright.build_graph(checkpointer=InMemorySaver())
+
+    async def leave() -> None:
+        config: Any = {"configurable": {"thread_id": "left"}}
+        task = asyncio.ensure_future(
+            graph.ainvoke({"data": str(loans_csv), "target": "default"}, config, context=Settings(**SMALL))
+        )
+        while not any(event["kind"] == "candidate" for run in modelwright.runs() for event in run.log()):
+            await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(leave())
+    assert modelwright.runs()[0].status == "paused"
+    assert not psutil.Process().children(recursive=True)
+    with pytest.raises(InputError, match="there is no column 'nothing'"):
+        asyncio.run(modelwright.graph.ainvoke({"data": str(loans_csv), "target": "nothing"}, context=SMALL))
+    assert modelwright.runs()[0].status == "failed"
+    assert not psutil.Process().children(recursive=True)
+
+
+def test_threads_of_the_same_name_are_runs_of_their_own(home: Path, tmp_path: Path) -> None:
+    """`"1"` in one script and `"1"` in the next do not meet in one candidate log."""
+    config: Any = {"configurable": {"thread_id": "1"}}
+    seen = []
+    for number in (1, 2):
+        path = tmp_path / f"{number}.csv"
+        loans(120, seed=number).to_csv(path, index=False)
+        graph = modelwright.build_graph(checkpointer=InMemorySaver())
+        context = Settings(data=str(path), target="default", review=["plan"], **SMALL)
+        seen.append(asyncio.run(graph.ainvoke({}, config, context=context))["run_id"])
+    assert len(set(seen)) == 2
+    assert len(modelwright.runs()) == 2
