@@ -46,7 +46,11 @@ def after_reviewer(
     state: ModelingState,
 ) -> list[Send] | Literal["researcher", "operations", "approve_release", "publisher"]:
     """Send work back, ask for the release, or end with a report. After the sealed test only the last two are left."""
-    match state["verdict"]["decision"]:
+    verdict = state["verdict"]
+    if verdict.get("opening"):
+        # Custody: whoever changes the reviewer, an opened test set never leads to another try.
+        return "approve_release" if verdict["decision"] == "accept" else "publisher"
+    match verdict["decision"]:
         case "revise plan":
             return "researcher"
         case "revise program":

@@ -21,7 +21,7 @@ from langgraph.types import interrupt
 from graphs.desks import borrow, give_back, is_lent
 from graphs.roleloop import on_role_loop
 from graphs.summary import ending, summarise
-from state.errors import RunPaused, UsageError, VersionMismatch
+from state.errors import RunPaused, VersionMismatch
 from state.records import to_plain
 from state.settings import Settings
 from tools.artifacts import open_artifacts
@@ -42,9 +42,7 @@ def step(role: Role, *, first: bool = False, last: bool = False) -> Node:
     name = role.__name__
 
     async def node(state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Settings]) -> dict[str, Any]:
-        if first and "brief" in state:
-            raise _begun_already(state)
-        facts = await asyncio.to_thread(_first_facts, state, config, runtime)
+        facts = await asyncio.to_thread(_facts, state, config, runtime, first)
         state = {**state, **facts}
         async with _borrowed(state, last) as desk:
             await asyncio.to_thread(desk.say, "phase", name, candidate=state.get("candidate_id"))
@@ -68,22 +66,36 @@ def _ask(question: dict[str, Any], answer: type) -> Any:
 # ---- at the first step ----------------------------------------------------------------------------------------------
 
 
-def _begun_already(state: dict[str, Any]) -> UsageError:
-    return UsageError(
-        f"this thread holds run {state['run_id']} already, and its settings stand",
-        hint="go on with it without new input, answer its question with Command(resume=…), or take a new thread",
-    )
+_NOTHING_YET: dict[str, Any] = {
+    "iteration": -1,
+    "feedback": [],
+    "findings": [],
+    "decision": {},
+    "best": "",
+    "inference": {},
+    "verdict": {},
+    "ladder": [],
+    "test_predictions": None,
+    "revisions": 0,
+    "release_answer": {},
+    "release": {},
+}
+"""What the state of a run says before its steps have said anything, for threads that held a run before."""
 
 
-def _first_facts(state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Settings]) -> dict[str, Any]:
-    """At the first step of a run: its id and its settings, which from then on come from the state alone."""
+def _facts(state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Settings], first: bool) -> dict[str, Any]:
+    """At the first step of a run its id and settings, which from then on come from the state alone; later nothing.
+
+    New input on a thread that holds a run already starts another run: LangGraph has dropped the old one's next step.
+    """
     from graphs.modeling import graph_fingerprint
 
-    if "run_id" in state:
-        known = state.get("graph_version", graph_fingerprint())
-        if known != graph_fingerprint():
+    version, again = graph_fingerprint(), first and "brief" in state
+    if "run_id" in state and not again:
+        known = state.get("graph_version", version)
+        if known != version:
             raise VersionMismatch(
-                f"this run was made by graph {known}, and the graph here is {graph_fingerprint()}",
+                f"this run was made by graph {known}, and the graph here is {version}",
                 hint="go on with the version of modelwright it was started with, or start a new run: "
                 "finished trainings are answered from the journal",
             )
@@ -92,11 +104,12 @@ def _first_facts(state: dict[str, Any], config: RunnableConfig, runtime: Runtime
     if isinstance(settings, dict):
         settings = Settings.model_validate(settings)
     given = {name: state[name] for name in ("data", "intent", "target") if state.get(name)}
-    settings = settings.model_copy(update=given)
+    thread = None if again else (config.get("configurable") or {}).get("thread_id")
     return {
-        "run_id": _run_id((config.get("configurable") or {}).get("thread_id")),
-        "settings": settings.model_dump(mode="json"),
-        "graph_version": graph_fingerprint(),
+        **(_NOTHING_YET if again else {}),
+        "run_id": _run_id(thread),
+        "settings": settings.model_copy(update=given).model_dump(mode="json"),
+        "graph_version": version,
     }
 
 

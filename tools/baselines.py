@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from state.candidate import Candidate
 from state.task import Prepared, Task
 from tools.naive import constant_predictions, seasonal_naive
 from tools.scoring import score
 from tools.selection import OutOfFold
+from tools.splits import group_codes
 from tools.training import fold_rows
 from tools.workbench import Workbench
 
@@ -36,7 +38,7 @@ def seasonal_oof(desk: Workbench, task: Task, prepared: Prepared) -> OutOfFold |
         return None
     times = features[task.time_column]
     keys = [name for name in task.group_columns if name in features]
-    groups = features[keys].astype(str).agg(" · ".join, axis=1) if keys else None
+    groups = pd.Series(group_codes(features, keys)) if keys else None
     rows, values = [], []
     for fold, reference in enumerate(prepared.train_files):
         valid = fold_rows(desk, prepared, fold)

@@ -5,6 +5,7 @@ The framework holds labels and predictions, so both are free of any further trai
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -51,12 +52,13 @@ def blend(parts: Mapping[str, OutOfFold], members: list[Member]) -> OutOfFold:
 
 
 def ensemble_members(
-    task: Task, labels: Array, parts: Mapping[str, OutOfFold], *, seed: int, rounds: int = 30, most: int = 6
+    task: Task, labels: Array, parts: Mapping[str, OutOfFold], *, seed: int, rounds: int = 24, most: int = 6
 ) -> list[Member]:
     """Greedy weighted selection with replacement from the best single candidate on.
 
-    Caruana, Niculescu-Mizil, Crew, Ksikes: Ensemble Selection from Libraries of Models, ICML 2004. Stops when no
-    further vote improves the score, so it never grows beyond what the data supports; `most` bounds the members.
+    Caruana, Niculescu-Mizil, Crew, Ksikes: Ensemble Selection from Libraries of Models, ICML 2004. All rounds vote,
+    and the votes up to the best score count: a member may deserve less weight than the second vote would give it.
+    `most` bounds the members.
     """
     rows = common_rows(list(parts.values()))
     if rows.size > MOST_ROWS:
@@ -67,23 +69,23 @@ def ensemble_members(
     def value_of(predictions: Array) -> float:
         return score(task.metric, truth, predictions, task.classes, task.positive)
 
-    votes: dict[str, int] = {}
+    votes: list[str] = []
     total: Array | None = None
-    best: float | None = None
+    best, best_count = None, 1
     for count in range(1, rounds + 1):
-        names = list(values) if len(votes) < most else list(votes)
-        trials = {name: value_of((values[name] if total is None else total + values[name]) / count) for name in names}
+        names = list(values) if len(set(votes)) < most else sorted(set(votes))
+        sums = {name: values[name] if total is None else total + values[name] for name in names}
+        trials = {name: value_of(sums[name] / count) for name in names}
         name = names[0]
         for other in names[1:]:
             if task.metric.better(trials[other], trials[name]):
                 name = other
-        if best is not None and not task.metric.better(trials[name], best):
-            break
-        best = trials[name]
-        total = values[name] if total is None else total + values[name]
-        votes[name] = votes.get(name, 0) + 1
-    cast = sum(votes.values())
-    return [Member(candidate=name, weight=votes[name] / cast) for name in sorted(votes, key=lambda n: -votes[n])]
+        votes.append(name)
+        total = sums[name]
+        if task.metric.better(trials[name], best):
+            best, best_count = trials[name], count
+    cast = Counter(votes[:best_count])
+    return [Member(candidate=name, weight=number / best_count) for name, number in cast.most_common()]
 
 
 def best_of(task: Task, candidates: list[Candidate]) -> Candidate | None:

@@ -25,10 +25,23 @@ def drive_resume(
 ) -> None:
     """Go on with a run. began: monotonic time from which this invocation counts against the run's limit."""
     with open_progress(began) as progress:
+        progress.recall(_earlier_events(reference))
         from graphs import session
 
         outcome = session.resume(reference, answers=answers, overrides=overrides, listener=progress, began=began)
     finish(outcome, output_json=output_json)
+
+
+def _earlier_events(reference: str) -> list[dict[str, Any]]:
+    from graphs.cli.screens import find_run
+    from tools.home import run_folder
+    from tools.store import RunLog
+
+    log = RunLog(run_folder(find_run(reference).id) / "run.db")
+    try:
+        return log.events()
+    finally:
+        log.close()
 
 
 def finish(outcome: Any, *, output_json: bool) -> None:

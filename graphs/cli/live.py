@@ -60,6 +60,12 @@ class LiveProgress(PlainProgress):
             for line in lines_of(event, self.metric):
                 self.say(line)
 
+    def recall(self, events: list[dict[str, Any]]) -> None:
+        super().recall(events)
+        for event in events:
+            if event["kind"] in {"task", "candidate", "job", "best"}:
+                self._follow(event)
+
     def _follow(self, event: dict[str, Any]) -> None:
         """Keep what the view shows."""
         data = event["data"]

@@ -59,6 +59,12 @@ class PlainProgress:
         for line in lines_of(event, self.metric):
             self.say(line)
 
+    def recall(self, events: list[dict[str, Any]]) -> None:
+        """Take up what earlier sessions of the run told, without saying it again."""
+        for event in events:
+            if event["kind"] == "task":
+                self.metric = event["data"]["metric"]
+
     def notice(self, event: dict[str, Any]) -> None:
         """Remember what later lines need, and say at the end how much was answered from the journal."""
         data = event["data"]

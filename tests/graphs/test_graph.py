@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import typing
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -17,7 +18,7 @@ from langgraph.types import Command, Send
 import modelwright
 from graphs import candidate, modeling
 from state.candidate import Verdict
-from state.errors import InputError, UsageError
+from state.errors import InputError
 from state.settings import Settings
 from tests.support.command import ROOT
 from tests.support.tables import loans
@@ -147,28 +148,32 @@ def test_ainvoke_without_a_checkpointer_leaves_a_run_and_no_process(home: Path, 
     assert not [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_astream_waits_for_a_person_and_goes_on(home: Path, loans_csv: Path) -> None:
-    """With a checkpointer of one's own: the plan's question comes as an interrupt, an answer finishes the run."""
+def test_astream_waits_for_a_person_goes_on_and_begins_anew(home: Path, loans_csv: Path) -> None:
+    """The plan's question comes as an interrupt, an answer finishes the run, and new input starts another one.
+
+    The last is what submitting a form again in Studio does: the new settings count, nothing earlier is taken over.
+    """
     graph = modelwright.build_graph(checkpointer=InMemorySaver())
     settings = Settings(data=str(loans_csv), target="default", review=["plan"], **SMALL)
-    config: Any = {"configurable": {"thread_id": "mine"}}
+    config: Any = {"configurable": {"thread_id": str(uuid.uuid4())}}
 
-    async def talk() -> tuple[list[str], str, dict[str, Any], str]:
+    async def talk() -> None:
         steps = [next(iter(one)) async for one in graph.astream({}, config, context=settings, stream_mode="updates")]
+        assert steps == ["analyst", "examiner", "researcher", "__interrupt__"]
         run = modelwright.runs()[0]
-        asked = run.status, run.waiting[0]["gate"]
+        assert (run.id, run.status) == (config["configurable"]["thread_id"], "waiting")
         question = (await graph.aget_state(config)).interrupts[0]
-        assert run.waiting[0]["id"] == question.id
-        with pytest.raises(UsageError, match="holds run"):
-            await graph.ainvoke({"target": "income"}, config, context=settings)
-        answer = Command(resume={question.id: {"action": "approve"}})
-        return steps, *asked, await graph.ainvoke(answer, config)
+        assert (run.waiting[0]["id"], run.waiting[0]["gate"]) == (question.id, "plan")
+        out = await graph.ainvoke(Command(resume={question.id: {"action": "approve"}}), config)
+        assert Path(out["release"]["folder"]).is_dir()
+        assert run.refresh().status == "done"
+        other = settings.model_copy(update={"metric": "accuracy"})
+        again = await graph.ainvoke({}, config, context=other)
+        assert "iteration 0" in again["__interrupt__"][0].value["question"]
+        assert again["__interrupt__"][0].value["task"]["metric"] == "accuracy"
+        assert modelwright.runs()[0].id == again["run_id"] != run.id
 
-    steps, status, gate, out = asyncio.run(talk())
-    assert steps == ["analyst", "examiner", "researcher", "__interrupt__"]
-    assert (status, gate) == ("waiting", "plan")
-    assert Path(out["release"]["folder"]).is_dir()
-    assert modelwright.runs()[0].status == "done"
+    asyncio.run(talk())
     assert not psutil.Process().children(recursive=True)
 
 

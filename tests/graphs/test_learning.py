@@ -26,7 +26,9 @@ def test_lessons_of_one_run_reorder_the_plans_of_the_next(tmp_path: Path, home: 
     loans(seed=2).to_csv(tmp_path / "two.csv", index=False)
     first = modelwright("build", tmp_path / "one.csv", *OPTIONS, "--name", "first", "--json", home=home)
     assert first.code == 0, first.err
-    rows = [row for row in modelwright("leaderboard", "first", "--json", home=home).json() if row["operator"] == "draft"]
+    rows = [
+        row for row in modelwright("leaderboard", "first", "--json", home=home).json() if row["operator"] == "draft"
+    ]
     second = modelwright("build", tmp_path / "two.csv", *OPTIONS, "--name", "second", "--json", home=home)
     assert second.code == 0, second.err
     before = [plan["recipe"] for plan in planned(home, "first")]

@@ -28,7 +28,7 @@ import pandas as pd
 
 FORMAT = 1
 TRUSTED = (
-    "sklearn.", "skrub.", "scipy.sparse.", "scipy.stats.", "scipy.interpolate.", "lightgbm.", "xgboost.", "catboost.",
+    "sklearn.", "skrub.", "scipy.sparse.", "scipy.stats.", "scipy.interpolate.", "scipy._lib.array_api_compat.", "lightgbm.", "xgboost.", "catboost.",
     "numpy.dtype", "numpy.random.", "numpy.ndarray", "pandas.core.", "pandas.api.", "pandas._libs.",
     "pandas.Categorical", "collections.", "datetime.", "functools.partial",
 )  # fmt: skip

@@ -312,7 +312,11 @@ def _fits_forest(task: Task, profile: Profile) -> float:
 
 
 def _fits_histogram(task: Task, profile: Profile) -> float:
-    return 0.0 if _only_sequences(task) or len(task.features) > 300 else 0.6
+    """Made for messy columns; where there are only numbers LightGBM does the same in less time."""
+    messy = [feature.kind for feature in task.features if feature.kind in ("category", "datetime", "text")]
+    if not messy or _only_sequences(task) or len(task.features) > 80:
+        return 0.0
+    return 0.35 if messy.count("text") * 2 >= len(task.features) else 0.6
 
 
 def _fits_kernel(task: Task, profile: Profile) -> float:
