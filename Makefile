@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export LANGSMITH_TRACING := false
 
-.PHONY: help setup demo test check types bench-quality clean
+.PHONY: help setup demo test check test-pandas2 bench-quality clean
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
@@ -30,7 +30,7 @@ test: $(VENV)/.dev   ## format, layers, types, and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev  ## format, layers and types only (mypy and pyright)
 	$(BIN)/ruff check .
@@ -39,8 +39,14 @@ check: $(VENV)/.dev  ## format, layers and types only (mypy and pyright)
 	$(BIN)/mypy
 	$(BIN)/pyright
 
+test-pandas2: constraints.txt  ## the tests of tools/ on pandas 2.2, in a virtual environment of their own
+	test -d .venv-pandas2 || $(PYTHON) -m venv .venv-pandas2
+	grep -viE '^pandas(-stubs)?==' constraints.txt > .venv-pandas2/constraints.txt
+	.venv-pandas2/bin/python -m pip install --quiet -c .venv-pandas2/constraints.txt -e '.[dev]' 'pandas==2.2.*'
+	.venv-pandas2/bin/python -m pytest tests/tools
+
 bench-quality: $(VENV)/.dev  ## sixteen data sets against HistGradientBoosting; resumable, cells in benchmarks/results
 	$(BIN)/python -m benchmarks.quality
 
 clean:           ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(VENV) .venv-pandas2 .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.graph.state import CompiledStateGraph
 
     from graphs.api import Run as Run
@@ -56,6 +57,7 @@ __all__ = [
     "demo_data",
     "graph",
     "main",
+    "make_checkpointer",
     "make_graph",
     "open_run",
     "resume",
@@ -121,6 +123,13 @@ def make_graph() -> CompiledStateGraph[Any, Any, Any, Any]:
     from graphs.modeling import build_graph
 
     return build_graph()
+
+
+def make_checkpointer() -> BaseCheckpointSaver[str]:
+    """Checkpoints of every run under MODELWRIGHT_HOME, for the LangGraph server: see `langgraph.json`."""
+    from tools.homesaver import HomeSaver
+
+    return HomeSaver()
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Send
 
 from graphs.candidate import build_candidate_graph
+from graphs.picture import drawn
 from graphs.steps import step
 from nodes.analyst import analyst
 from nodes.approver import approve_plan, approve_release
@@ -89,7 +90,7 @@ def build_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> Compile
     )
     graph.add_edge("approve_release", "publisher")
     graph.add_edge("publisher", END)
-    return graph.compile(checkpointer=checkpointer, name="modelwright")
+    return drawn(graph.compile(checkpointer=checkpointer, name="modelwright"))
 
 
 @lru_cache(maxsize=1)

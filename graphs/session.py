@@ -314,10 +314,7 @@ _drains: dict[int, Callable[[], object]] = {}
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, also from inside a running event loop (a notebook): then in a thread of its own.
-
-    A notebook's interrupt button pauses that run as Ctrl-C does in a terminal.
-    """
+    """Run a coroutine to its end, also from inside a running event loop (a notebook): then in a thread of its own."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -333,14 +330,28 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
     thread = threading.Thread(target=target, name="modelwright")
     thread.start()
-    while thread.is_alive():
-        try:
-            thread.join()
-        except KeyboardInterrupt:
-            drain = _drains.get(thread.ident or 0)
-            if drain is None:
-                raise
-            drain()
+    with _handing_on(thread):
+        thread.join()
     if errors:
         raise errors[0]
     return box[0]
+
+
+@contextmanager
+def _handing_on(thread: threading.Thread) -> Iterator[None]:
+    """Ctrl-C, or a notebook's interrupt button, pauses the run that another thread drives."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def hand_on(number: int, frame: Any) -> None:
+        drain = _drains.get(thread.ident or 0)
+        if drain is None:
+            raise KeyboardInterrupt
+        drain()
+
+    before = signal.signal(signal.SIGINT, hand_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

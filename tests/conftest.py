@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -51,7 +50,7 @@ class Built:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """One real build over the command line, shared by all tests of one worker that only look at it."""
     folder = tmp_path_factory.mktemp("built")
     data = folder / "loans.csv"
@@ -59,4 +58,4 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     arguments = ["build", data, "--target", "default", "--intent", "Predict which loans default.", "--name", "shared"]
     finished = modelwright(*arguments, "--time-limit", "300", "--iterations", "2", "--json", home=folder / "home")
     assert finished.code == 0, finished.err
-    yield Built(folder / "home", data, finished)
+    return Built(folder / "home", data, finished)

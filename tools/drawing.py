@@ -99,6 +99,8 @@ def _read_node(text: str, group: str, diagram: Diagram) -> str:
 
 
 def _plain(label: str) -> str:
+    """A label's text without markup; what LangGraph writes of a node's metadata, below a rule, is left out."""
+    label = re.split(r"<hr\s*/?>", label)[0]
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", label)).replace("\xa0", " ").strip("\"'([{ }])").split())
 
 

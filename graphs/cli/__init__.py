@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ def main() -> None:
     """Run the command line and exit with one of the documented codes. A person's mistake shows no traceback."""
     # A terminal or a pipe of another encoding shows a question mark instead of ending the build.
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     if sys.platform == "win32":
         _fail("modelwright does not run on Windows itself", "use WSL (the Windows Subsystem for Linux)", 2)

@@ -9,7 +9,7 @@ import sys
 from importlib import metadata
 from typing import Any
 
-from graphs.cli.output import print_json, results
+from graphs.cli.output import print_json, results, say
 from tools.home import home
 
 _CORE = ("langgraph", "langgraph-checkpoint-sqlite", "pandas", "scikit-learn", "lightgbm", "skrub", "skops", "pyarrow")
@@ -22,15 +22,16 @@ def doctor_screen(output_json: bool) -> None:
     if output_json:
         print_json(facts)
         return
-    from rich.text import Text
-
     console = results()
     for name, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {one}" for key, one in value.items())
-        if isinstance(value, list):
-            value = "none" if not value else "; ".join(value)
-        console.print(Text(f" {name:<12}", style="dim").append(str(value)), soft_wrap=True)
+        if name != "problems":
+            say(console, f" {name:<12}{value}", indent=13)
+    for problem in facts["problems"]:
+        say(console, f" !           {problem}", indent=13, style="bold")
+    if not facts["problems"]:
+        say(console, " ready       try: modelwright demo", style="bold")
 
 
 def examine() -> dict[str, Any]:
@@ -42,7 +43,14 @@ def examine() -> dict[str, Any]:
 
     free = shutil.disk_usage(home()).free / 2**30
     memory = psutil.virtual_memory().available / 2**30
-    problems = []
+    libraries = _versions(_CORE)
+    problems = [
+        f"the library {name} is missing: pip install modelwright brings it"
+        for name, version in libraries.items()
+        if version == "missing"
+    ]
+    if platform.system() not in {"Linux", "Darwin"}:
+        problems.append(f"{platform.system()} is not served: use Linux, macOS, or WSL on Windows")
     if free < 1:
         problems.append(f"only {free:.1f} GiB free at {home()}: set MODELWRIGHT_HOME to a larger disk")
     if memory < 1:
@@ -56,7 +64,7 @@ def examine() -> dict[str, Any]:
         "memory": f"{memory:.1f} GiB free",
         "home": f"{home()} ({free:.1f} GiB free)",
         "sandbox": tier(),
-        "libraries": _versions(_CORE),
+        "libraries": libraries,
         "extras": {name: version or "not installed" for name, version in _versions(_EXTRAS, missing=True).items()},
         "key": "OPENAI_API_KEY is set"
         if os.environ.get("OPENAI_API_KEY")

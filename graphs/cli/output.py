@@ -33,7 +33,8 @@ def _console(stream: Any) -> Console:
     from rich.console import Console
 
     width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-    return Console(file=stream, highlight=False, emoji=False, width=width)
+    # In a notebook rich would show every line as a block of HTML of its own.
+    return Console(file=stream, highlight=False, emoji=False, width=width, force_jupyter=False)
 
 
 def say(console: Console, text: str, *, indent: int = 0, style: str = "") -> None:

@@ -39,8 +39,10 @@ def test_a_frame_built_in_a_running_loop(run: modelwright.Run) -> None:
     assert run.metric == run.summary["metric"]
     assert run.score == run.summary["test"]["value"]
     assert run.settings.target == "price"
-    assert run.release is not None and (run.release / "manifest.json").is_file()
-    assert run.report is not None and run.report.is_file()
+    assert run.release is not None
+    assert (run.release / "manifest.json").is_file()
+    assert run.report is not None
+    assert run.report.is_file()
     assert modelwright.open_run("houses").id == run.id == modelwright.open_run(run.id[:6]).id
     assert [one.id for one in modelwright.runs()] == [run.id]
     assert repr(run).startswith("<Run houses (")

@@ -22,18 +22,33 @@ def predict(model, X):
 
 
 def test_a_failed_branch_does_not_end_the_run(loans_csv: Path, home: Path) -> None:
-    """A model's failing programs are repaired a bounded number of times; the builtin candidates win."""
+    """A model's failing programs are records with their reason; the builtin candidates are scored and win."""
     with LlmServer(scripted_team(CRASHES)) as server:
         done = modelwright(
-            "build", loans_csv, *OPTIONS, "--candidates", "2", "--attempts", "2", "--expert", "openai:scripted",
+            "build", loans_csv, *OPTIONS, "--candidates", "2", "--attempts", "1", "--expert", "openai:scripted",
             "--base-url", server.url, "--api-key-env", "TEAM_KEY", "--json", home=home, TEAM_KEY="k",
         )  # fmt: skip
     assert done.code == 0, done.err
     rows = modelwright("leaderboard", "last", "--json", home=home).json()
     failed = [row for row in rows if row["status"] == "failed"]
     assert failed
-    assert all(row["attempts"] == 2 for row in failed)
+    assert all(row["attempts"] == 1 for row in failed)
     assert all("age_bin" in row["reason"] for row in failed)
+
+
+def test_a_program_that_a_model_cannot_repair_is_repaired_by_the_builtin_expert(loans_csv: Path, home: Path) -> None:
+    """The failure goes back for repair; the model repeats itself, the builtin expert writes one that runs."""
+    with LlmServer(scripted_team(CRASHES)) as server:
+        done = modelwright(
+            "build", loans_csv, *OPTIONS, "--candidates", "1", "--attempts", "2", "--expert", "openai:scripted",
+            "--base-url", server.url, "--api-key-env", "TEAM_KEY", "--no-builtin-candidates", "--json",
+            home=home, TEAM_KEY="k",
+        )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "→ repair" in done.err
+    rows = modelwright("leaderboard", "last", "--json", home=home).json()
+    repaired = next(row for row in rows if row["operator"] != "ensemble")
+    assert (repaired["status"], repaired["attempts"], repaired["expert"]) == ("done", 2, "builtin")
 
 
 def test_when_no_candidate_survives_everything_that_failed_is_named(loans_csv: Path, home: Path) -> None:

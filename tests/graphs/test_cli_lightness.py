@@ -10,7 +10,10 @@ import pytest
 from tests.conftest import Built
 from tests.support.command import ROOT, environment
 
-HEAVY = "pandas numpy sklearn scipy langgraph langchain_core matplotlib lightgbm skrub pyarrow skops jinja2".split()
+HEAVY = [
+    "pandas", "numpy", "sklearn", "scipy", "langgraph", "langchain_core", "matplotlib", "lightgbm", "skrub", "pyarrow",
+    "skops", "jinja2",
+]  # fmt: skip
 
 PROGRAM = f"""
 import sys

@@ -22,7 +22,6 @@ from state.errors import InputError
 from state.settings import Settings
 from tests.support.command import ROOT
 from tests.support.tables import loans
-from tools.drawing import graph_svg, read_mermaid
 
 SMALL = {"time_limit": 120, "iterations": 1, "candidates": 1, "folds": 2}
 AFTER_THE_TEST = {"approve_release", "publisher"}
@@ -64,11 +63,13 @@ def test_every_role_is_a_node_and_xray_shows_the_branch() -> None:
 
 
 def test_the_drawing_needs_no_network() -> None:
-    """The mermaid text becomes a picture here."""
-    svg = graph_svg(read_mermaid(drawing()))
-    assert svg.startswith("<svg")
-    for name in ("analyst", "engineer", "approve plan", "publisher"):
-        assert name in svg
+    """A notebook cell that ends with the graph shows it, drawn here; a copy with a config does too."""
+    for graph in (modelwright.graph, modelwright.graph.with_config(tags=["mine"])):
+        shown = graph._repr_mimebundle_()
+        assert set(shown) == {"text/plain", "text/html"}
+        assert shown["text/html"].startswith("<svg")
+        for name in ("analyst", "engineer", "approve plan", "publisher"):
+            assert name in shown["text/html"]
 
 
 @pytest.mark.parametrize(
@@ -199,6 +200,23 @@ def test_a_left_stream_and_a_bad_input_leave_no_process(home: Path, loans_csv: P
         asyncio.run(modelwright.graph.ainvoke({"data": str(loans_csv), "target": "nothing"}, context=SMALL))
     assert modelwright.runs()[0].status == "failed"
     assert not psutil.Process().children(recursive=True)
+
+
+def test_the_servers_checkpointer_shares_runs_with_the_python_call(home: Path, loans_csv: Path) -> None:
+    """Begun by whoever holds the graph, answered through the run: both go on with the same thread."""
+    graph = modelwright.build_graph(checkpointer=modelwright.make_checkpointer())
+    config: Any = {"configurable": {"thread_id": str(uuid.uuid4())}}
+    assert asyncio.run(graph.aget_state(config)).values == {}
+    assert modelwright.runs() == []
+    settings = Settings(data=str(loans_csv), target="default", review=["plan"], **{**SMALL, "candidates": 2})
+    first = asyncio.run(graph.ainvoke({}, config, context=settings))["__interrupt__"][0].value["plans"]
+    run = modelwright.open_run(config["configurable"]["thread_id"])
+    run.reject(f"no {first[0]['recipe']}")
+    assert run.status == "waiting"
+    state = asyncio.run(graph.aget_state(config))
+    assert state.next == ("approve_plan",)
+    assert state.interrupts[0].id == run.waiting[0]["id"]
+    assert first[0]["recipe"] not in [plan["recipe"] for plan in state.interrupts[0].value["plans"]]
 
 
 def test_threads_of_the_same_name_are_runs_of_their_own(home: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tools.labels import canonical_labels
 from tools.profiling.profile import profile_table
 from tools.recipes.catalogue import applicable, find_recipe, write_program
 
-SMALL = {"rounds": 40, "trees": 20, "members": 1, "components": 4, "landmarks": 30, "picks": 3, "inner": 2}
+SMALL = {"rounds": 25, "trees": 20, "members": 1, "components": 4, "landmarks": 30, "picks": 3, "inner": 2}
 """Sizes that keep a test short; a plan takes those its recipe knows."""
 
 
@@ -180,11 +180,34 @@ def many_series() -> Case:
     )
 
 
+def _marks(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    table = (rng.random((rows, 40)) < 0.3).astype(float)
+    frame = pd.DataFrame(table, columns=[f"bit{number:02d}" for number in range(40)])
+    return frame, table[:, :6].sum(axis=1) + rng.normal(0, 0.2, rows)
+
+
+@functools.cache
+def marks_values() -> Case:
+    frame, signal = _marks(110, 17)
+    return framed("marks", frame.assign(effect=signal.round(3)), "effect")
+
+
+@functools.cache
+def marks_classes() -> Case:
+    frame, signal = _marks(110, 19)
+    # One column is no mark, so the marks have to be named.
+    frame = frame.assign(mass=np.linspace(3, 9, 110).round(2), active=np.where(signal > np.median(signal), "yes", "no"))
+    return framed("active", frame, "active")
+
+
 CASES = {
     "binary": mixed_binary,
     "classes": mixed_classes,
     "values": mixed_values,
     "wide": wide_values,
+    "marks": marks_values,
+    "active": marks_classes,
     "dna": dna_values,
     "protein": protein_classes,
     "series": one_series,

@@ -35,7 +35,9 @@ def houses(rows: int = 240, seed: int = 3) -> pd.DataFrame:
     quality = rng.choice(["poor", "fair", "good", "fine"], rows)
     factor = pd.Series(quality).map({"poor": 0.7, "fair": 0.9, "good": 1.1, "fine": 1.5}).to_numpy()
     price = area * 1800 * factor * rng.lognormal(0, 0.15, rows)
-    return pd.DataFrame({"area": area.round(1), "quality": quality, "year": rng.integers(1900, 2020, rows), "price": price.round(0)})
+    return pd.DataFrame(
+        {"area": area.round(1), "quality": quality, "year": rng.integers(1900, 2020, rows), "price": price.round(0)}
+    )
 
 
 def flowers(rows: int = 180, seed: int = 5) -> pd.DataFrame:

@@ -72,7 +72,10 @@ def test_good_predictions_give_no_warning() -> None:
     """Nothing is found where there is nothing."""
     truth = np.random.default_rng(0).normal(size=400)
     values = truth + np.random.default_rng(1).normal(0, 0.1, 400)
-    assert explore_predictions(task(), CANDIDATE, OutOfFold(np.arange(400), values), truth, features(400), prefix="f") == []
+    assert (
+        explore_predictions(task(), CANDIDATE, OutOfFold(np.arange(400), values), truth, features(400), prefix="f")
+        == []
+    )
 
 
 def test_the_worst_rows_come_first() -> None:

@@ -119,7 +119,9 @@ def test_models_are_stored_without_pickle(fitted: Any, name: str, recipe: str, t
     assert np.array_equal(program["predict"](model, case.X), program["predict"](loaded, case.X))
 
 
-@pytest.mark.parametrize(("name", "recipe"), [pair for pair in PAIRS if pair[0] in ("classes", "binary", "protein")])
+@pytest.mark.parametrize(
+    ("name", "recipe"), [pair for pair in PAIRS if pair[0] in ("classes", "binary", "protein", "active")]
+)
 def test_a_class_may_be_absent_from_the_training_rows(name: str, recipe: str) -> None:
     """All classes keep their column when a fold lacks one, and also when it holds a single one."""
     case = CASES[name]()
@@ -143,7 +145,7 @@ def test_the_time_limit_is_obeyed_and_a_model_comes_anyway(name: str, recipe: st
 
 @pytest.mark.parametrize("name", list(CASES))
 def test_recipes_learn_the_signal(fitted: Any, name: str) -> None:
-    """On rows held back the best recipe is clearly better than a constant."""
+    """On rows held back the better of the first two recipes clearly beats a constant."""
     case = CASES[name]()
     share = int(len(case.X) * 0.7)
     order = (
@@ -153,11 +155,10 @@ def test_recipes_learn_the_signal(fitted: Any, name: str) -> None:
     )
     train, test = order[:share], order[share:]
     gains = []
-    for pair_name, recipe in PAIRS:
-        if pair_name == name:
-            program = case.program(recipe)
-            values = program["predict"](case.fit(program, train), case.X.iloc[test].reset_index(drop=True))
-            gains.append(_gain(case, train, test, values))
+    for recipe in [recipe for pair_name, recipe in PAIRS if pair_name == name][:2]:
+        program = case.program(recipe)
+        values = program["predict"](case.fit(program, train), case.X.iloc[test].reset_index(drop=True))
+        gains.append(_gain(case, train, test, values))
     assert max(gains) > 0.2, gains
 
 

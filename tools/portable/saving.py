@@ -28,9 +28,9 @@ import pandas as pd
 
 FORMAT = 1
 TRUSTED = (
-    "sklearn.", "skrub.", "scipy.sparse.", "scipy.stats.", "scipy.interpolate.", "scipy._lib.array_api_compat.", "lightgbm.", "xgboost.", "catboost.",
-    "numpy.dtype", "numpy.random.", "numpy.ndarray", "pandas.core.", "pandas.api.", "pandas._libs.",
-    "pandas.Categorical", "collections.", "datetime.", "functools.partial",
+    "sklearn.", "skrub.", "scipy.sparse.", "scipy.stats.", "scipy.interpolate.", "scipy._lib.array_api_compat.",
+    "lightgbm.", "xgboost.", "catboost.", "numpy.dtype", "numpy.random.", "numpy.ndarray", "pandas.core.", "pandas.api.",
+    "pandas._libs.", "pandas.Categorical", "collections.", "datetime.", "functools.partial",
 )  # fmt: skip
 """Beginnings of the dotted names that a .skops file may hold: the types fitted transformers and estimators are made of.
 A partial is fine since skops checks the function inside it by the same list."""

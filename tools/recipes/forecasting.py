@@ -1,4 +1,4 @@
-"""Recipes for forecasts: structural models of each series, and boosting over what was known at past origins."""
+"""Recipes for forecasts: the season, trend and calendar of each series, mixed by how well they would have forecast."""
 
 from __future__ import annotations
 
@@ -26,7 +26,21 @@ def _params(task: Task, profile: Profile) -> dict[str, Any]:
 
 
 def _variants(task: Task, profile: Profile) -> list[Variant]:
-    return [Variant("seasonal", "Season, trend and calendar of each series", "w", _params(task, profile))]
+    params = _params(task, profile)
+    keys = series_columns(task)
+    each = f"each series ({', '.join(keys)})" if keys else "the series"
+    return [
+        Variant(
+            key="seasonal",
+            title=f"Season, trend and calendar of {each}",
+            why="Trees cannot run past what they have seen. Repeated seasons, exponential smoothing and calendar regression "
+            "can; held-back ends of the history tell which mixture of them forecasts best.",
+            params=params,
+            representation="history on a grid of series × periods; waves of the year and week, weekdays in each month",
+            architecture="mixture of seasonal repetition, damped exponential smoothing and weighted calendar regression",
+            training="weights by repeated selection on held-back ends of the history",
+        )
+    ]
 
 
 def _write(plan: Plan, task: Task, profile: Profile) -> str:
@@ -43,7 +57,19 @@ def _write(plan: Plan, task: Task, profile: Profile) -> str:
 
 
 def _fits(task: Task, profile: Profile) -> float:
-    return 1.0 if forecasting(task) else 0.0
+    """Series need a time column among the features, and about one row for each series and time."""
+    times = next((feature for feature in task.features if feature.name == task.time_column), None)
+    if not forecasting(task) or times is None or times.kind not in ("datetime", "numeric"):
+        return 0.0
+    series = 1
+    for feature in task.features:
+        if feature.name in series_columns(task):
+            series *= max(1, feature.cardinality)
+    return 1.0 if profile.rows <= 1.5 * max(times.cardinality, 1) * series else 0.3
 
 
-RECIPES = [Recipe("seasonal", "forecast", _fits, _variants, _write, lambda t, p: 1.0, specialist=True)]
+def _seconds(task: Task, profile: Profile) -> float:
+    return 0.4 + 1.2e-4 * profile.rows
+
+
+RECIPES = [Recipe("seasonal", "forecast", _fits, _variants, _write, _seconds, specialist=True)]

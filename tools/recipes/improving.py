@@ -103,16 +103,19 @@ def _cited(findings: list[Finding], topics: frozenset[str]) -> list[str]:
 
 
 def _answers(question: PlanQuestion, best: list[dict[str, Any]]) -> Iterator[Idea]:
-    """Changes of the best candidates that answer a finding, newest findings first."""
-    for finding in reversed(question.findings):
-        for candidate in best[:3]:
-            for change in CHANGES:
-                if finding.topic in change.topics:
-                    idea = _changed(candidate, change, question, _cited(question.findings, frozenset({finding.topic})))
-                    if idea is not None:
-                        yield idea
-        if finding.topic == "failure" and finding.data.get("recipe") in RECIPES:
-            yield from _milder(RECIPES[finding.data["recipe"]], finding, question)
+    """Changes of the best candidates that answer a finding: one for each finding in turn, newest findings first."""
+    yield from _interleaved(*(_answers_to(finding, question, best) for finding in reversed(question.findings)))
+
+
+def _answers_to(finding: Finding, question: PlanQuestion, best: list[dict[str, Any]]) -> Iterator[Idea]:
+    if finding.topic == "failure" and finding.data.get("recipe") in RECIPES:
+        yield from _milder(RECIPES[finding.data["recipe"]], finding, question)
+    for candidate in best[:3]:
+        for change in CHANGES:
+            if finding.topic in change.topics:
+                idea = _changed(candidate, change, question, _cited(question.findings, frozenset({finding.topic})))
+                if idea is not None:
+                    yield idea
 
 
 def _milder(recipe: Recipe, finding: Finding, question: PlanQuestion) -> Iterator[Idea]:
@@ -268,6 +271,12 @@ def _ranked(params: Params, task: Task, profile: Profile) -> Params | None:
     return {**params, "numbers": "ranked"} if params.get("numbers") in ("scaled", "curved") else None
 
 
+def _other_forest(params: Params, task: Task, profile: Profile) -> Params | None:
+    if params.get("kind") not in ("extra", "random") or params.get("sample"):
+        return None
+    return {**params, "kind": "random" if params["kind"] == "extra" else "extra"}
+
+
 CHANGES = [
     Change("log", "logarithm of the target", frozenset({"skewed-target", "residuals"}), _log_target),
     Change("balanced", "rare classes weighted up", frozenset({"imbalance", "confusion"}), _balanced),
@@ -287,6 +296,7 @@ CHANGES = [
         frozenset({"refine", "overfit", "skewed-target"}),
         _slower,
     ),
+    Change("other", "the other kind of forest", frozenset({"refine", "overfit", "underfit"}), _other_forest),
     Change("texts", "more text components", frozenset({"text", "underfit"}), _more_components),
     Change("ranked", "numbers by rank", frozenset({"residuals", "skewed-target", "imbalance", "refine"}), _ranked),
 ]

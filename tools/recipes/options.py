@@ -12,6 +12,7 @@ CHOICES: dict[str, frozenset[str]] = {
     "numbers": frozenset({"scaled", "ranked", "curved"}),
     "many": frozenset({"means", "codes", "texts"}),
     "loss": frozenset({"", "absolute_error", "squared_error", "poisson", "gamma", "quantile"}),
+    "kind": frozenset({"extra", "random"}),
     "features": frozenset({"sqrt", "log2"}),
 }
 """Parameters that are words, and the words each may be."""

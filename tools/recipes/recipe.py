@@ -72,3 +72,25 @@ def lightgbm_objective(task: Task) -> str:
     if task.is_classification:
         return task.kind
     return "regression_l1" if wants_absolute(task) else "regression"
+
+
+def relative(task: Task, profile: Profile) -> bool:
+    """True when the metric counts errors in proportion to a positive target, so that its logarithm is learned."""
+    low = profile.target.stats.get("min")
+    if task.kind != "regression" or low is None:
+        return False
+    return task.metric.name in RELATIVE_METRICS and float(low) > (-1e-12 if task.metric.name == "rmsle" else 0.0)
+
+
+def only_sequences(task: Task) -> bool:
+    return all(feature.kind == "sequence" for feature in task.features)
+
+
+def by_cells(scale: float, per_cell: float) -> Any:
+    """Cost model: seconds of one fit = scale + per_cell × rows × columns, texts counted as thirty columns."""
+
+    def cost(task: Task, profile: Profile) -> float:
+        width = sum(30 if feature.kind in ("text", "sequence") else 1 for feature in task.features)
+        return scale + per_cell * profile.rows * width
+
+    return cost

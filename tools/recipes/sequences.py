@@ -24,8 +24,8 @@ def _alphabets(task: Task, profile: Profile) -> dict[str, str]:
     for feature in task.features:
         if feature.kind == "sequence":
             column = profile.column(feature.name)
-            alphabet = set(str(column.stats.get("alphabet", "") if column else "").upper())
-            letters[feature.name] = NUCLEOTIDES if alphabet <= set("ACGTUN-") else AMINO_ACIDS
+            alphabet = column.stats.get("alphabet") if column else None
+            letters[feature.name] = AMINO_ACIDS if alphabet == "protein" else NUCLEOTIDES
     return letters
 
 
@@ -80,8 +80,9 @@ def _params(task: Task, profile: Profile, family: str) -> dict[str, Any]:
 
 
 def _has_uracil(task: Task, profile: Profile) -> bool:
+    """RNA has one strand."""
     columns = [profile.column(name) for name in _alphabets(task, profile)]
-    return any("U" in str(column.stats.get("alphabet", "")).upper() for column in columns if column)
+    return any(column.stats.get("alphabet") == "rna" for column in columns if column)
 
 
 _WORDS = {
@@ -153,13 +154,14 @@ def _fits(bonus: float) -> Any:
     return fits
 
 
-def _seconds(per_letter: float) -> Any:
-    """Cost model: seconds of one fit by the letters in the table."""
+def _seconds(per_letter: float, per_pair: float) -> Any:
+    """Cost model: seconds of one fit by the letters in the table and, for kernels, the pairs of rows."""
 
     def seconds(task: Task, profile: Profile) -> float:
         columns = [profile.column(name) for name in _alphabets(task, profile)]
         letters = sum(float(column.stats.get("mean_length") or 50.0) for column in columns if column)
-        return 0.5 + per_letter * letters * profile.rows
+        pairs = 0.0 if task.is_classification else float(profile.rows) ** 2
+        return 0.5 + per_letter * min(letters, 100.0) * profile.rows + per_pair * pairs
 
     return seconds
 
@@ -171,9 +173,9 @@ RECIPES = [
         _fits(1.0),
         _variants_of("boosting"),
         _writer_of("boosting"),
-        _seconds(1e-6),
+        _seconds(8e-6, 0.0),
         specialist=True,
     ),
-    Recipe("sequence-linear", "linear", _fits(0.95), _variants_of("linear"), _writer_of("linear"), _seconds(5e-7)),
-    Recipe("sequence-kernel", "kernel", _fits(0.9), _variants_of("kernel"), _writer_of("kernel"), _seconds(1e-6)),
+    Recipe("sequence-linear", "linear", _fits(0.95), _variants_of("linear"), _writer_of("linear"), _seconds(3e-6, 0.0)),
+    Recipe("sequence-kernel", "kernel", _fits(0.9), _variants_of("kernel"), _writer_of("kernel"), _seconds(4e-6, 3e-7)),
 ]

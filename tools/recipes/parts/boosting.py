@@ -21,14 +21,21 @@ def stop_at(deadline: float) -> Callable[[Any], None]:
 
 
 def tune_rounds(
-    params: dict[str, Any], data: lgb.Dataset, folds: list[tuple[np.ndarray, np.ndarray]], most: int, seconds: float
+    params: dict[str, Any],
+    data: lgb.Dataset,
+    folds: list[tuple[np.ndarray, np.ndarray]],
+    most: int,
+    members: int,
+    seconds: float,
 ) -> int:
-    """Number of rounds with the lowest mean loss over the folds, within `most` rounds and `seconds`.
+    """Number of rounds with the lowest mean loss over the folds, at most `most`.
 
-    The final fit sees more rows than a fold's, so it gets a few rounds more.
+    Ends early enough for `members` fits on all rows to fit into the rest of `seconds`. The final fit sees more rows
+    than a fold's, so it gets a few rounds more.
     """
-    started = time.monotonic()
-    callbacks = [lgb.early_stopping(max(20, most // 20), verbose=False), stop_at(started + seconds)]
+    share = sum(len(train) for train, _ in folds) / sum(len(folds[0][part]) for part in (0, 1))
+    deadline = time.monotonic() + seconds * share / (share + 1.05 * members)
+    callbacks = [lgb.early_stopping(max(20, most // 20), verbose=False), stop_at(deadline)]
     losses: Any = lgb.cv(params, data, num_boost_round=most, folds=folds, callbacks=callbacks)
     curve = next(values for name, values in losses.items() if name.endswith("-mean"))
     return max(1, round((int(np.argmin(curve)) + 1) * 1.05))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
-
-Splits = list[tuple[np.ndarray, np.ndarray]]
 
 
 def inner_folds(
@@ -35,10 +33,5 @@ def mean_loss(truth: np.ndarray, predicted: np.ndarray, task: Mapping[str, Any])
     if task["kind"] != "regression":
         return float(-np.log(np.clip(predicted[np.arange(len(truth)), truth], 1e-9, 1.0)).mean())
     error = np.abs(truth - predicted)
-    return float(error.mean() if task["metric"] in ("mae", "mape", "median_absolute_error") else (error**2).mean())
-
-
-def best_setting(settings: list[Any], folds: list[tuple[np.ndarray, np.ndarray]], loss: Callable[..., float]) -> Any:
-    """The setting with the lowest mean of loss(setting, train_rows, valid_rows) over the folds; the first one on ties."""
-    means = [float(np.mean([loss(setting, train, valid) for train, valid in folds])) for setting in settings]
-    return settings[int(np.argmin(means))]
+    absolute = task["metric"] in ("mae", "median_ae", "mape", "smape", "wape")
+    return float(error.mean() if absolute else (error**2).mean())

@@ -26,11 +26,13 @@ def rounds_that_help(
     valid = valid[np.isin(target[valid], target[train])] if np.issubdtype(target.dtype, np.integer) else valid
     if len(np.unique(target[train])) == 1 or len(valid) == 0:
         return 1
-    started = time.monotonic()
-    model.set_params(max_iter=4).fit(X.iloc[train], target[train])
-    # The first rounds also pay for the binning, so this is a cautious guess of the time of one round.
-    affordable = int(seconds / max((time.monotonic() - started) / 4, 1e-4))
-    model.set_params(max_iter=max(10, min(most, affordable)), early_stopping=True, n_iter_no_change=20)
+    marks = [time.monotonic()]
+    for rounds in (2, 10):  # two sizes, since every fit also pays for the binning
+        model.set_params(max_iter=rounds).fit(X.iloc[train], target[train])
+        marks.append(time.monotonic())
+    each = max((marks[2] - marks[1] - (marks[1] - marks[0])) / 8, 1e-4)
+    affordable = int((seconds - (marks[2] - marks[0])) / each)
+    model.set_params(max_iter=max(20, min(most, affordable)), early_stopping=True, n_iter_no_change=20)
     model.fit(X.iloc[train], target[train], X_val=X.iloc[valid], y_val=target[valid])
     losses = -np.asarray(model.validation_score_[1:])
     return int(np.argmin(losses)) + 1
