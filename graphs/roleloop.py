@@ -40,6 +40,8 @@ async def on_role_loop(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _hand_over(task: asyncio.Task[T], result: Future[T]) -> None:
+    if result.cancelled():
+        return
     if task.cancelled():
         result.set_exception(asyncio.CancelledError())
     elif (error := task.exception()) is not None:

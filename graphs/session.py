@@ -104,7 +104,7 @@ def resume(
     catalogue = Catalogue(home() / "catalogue.db")
     run = catalogue.find_run(reference)
     catalogue.close()
-    if run.status in {"done", "rejected"}:
+    if run.status == "done" or run.status == "rejected":
         return Outcome(run.id, run.name, run.status, summary=run.summary)
     settings = _overridden(Settings.model_validate(run.settings), overrides or {})
     return run_async(

@@ -16,6 +16,7 @@ from tools.finalfit import chosen_members, fit_members
 from tools.home import run_folder
 from tools.memory import lessons_of, remember
 from tools.publishing import publish_release, refit_data, write_run_report
+from tools.training import final_fit_seconds
 from tools.workbench import Workbench
 
 
@@ -57,13 +58,16 @@ async def _released_members(
     tested = [ReleaseMember.model_validate(member) for member in state["inference"]["members"]]
     if desk.settings.refit == "train" or not prepared.sealed_rows:
         return tested, "train" if prepared.sealed_rows else "all"
-    candidates = desk.log.candidates(state.get("candidates_version", 0))
+    chosen = chosen_members(desk.log.candidates(state.get("candidates_version", 0)), state["best"])
+    if desk.budget.left() < final_fit_seconds(desk, [one.fit_seconds for one, _ in chosen]):
+        desk.note("no time left to fit again on all rows: the model judged by the sealed test is released", "publisher")
+        return tested, "train"
     features, train = refit_data(desk, prepared)
     try:
         members, _ = await fit_members(
             desk,
             task,
-            chosen_members(candidates, state["best"]),
+            chosen,
             features=features,
             train=train,
             probe=None,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from state.candidate import Candidate, Decision, Finding, Plan, StopReason
+from state.candidate import Candidate, Decision, Finding, Member, Plan, StopReason
 from state.errors import BudgetSpent, BuildFailed
 from state.modeling import ModelingState
 from state.task import Prepared, Task
+from tools.budget import LEAST_RESERVED
 from tools.exploration import explore_predictions
 from tools.scoring import compare
 from tools.selection import OutOfFold, at_rows, best_of, blend, common_rows, ensemble_members
-from tools.training import load_oof, reserve_final_fits, score_of, store_oof
+from tools.training import final_fit_seconds, load_oof, reserve_final_fits, score_of, store_oof
 from tools.workbench import Workbench
 
 MOST_FINDINGS = 40
@@ -144,6 +145,7 @@ def _ensemble(
     if len(affordable) < 2:
         return None
     members = ensemble_members(task, desk.labels(prepared), affordable, seed=desk.settings.seed)
+    members = _fitting(desk, members, {one.id: one.fit_seconds for one in usable})
     if len(members) < 2:
         return None
     part = blend(parts, members)
@@ -171,6 +173,18 @@ def _ensemble(
         fit_seconds=sum(one.fit_seconds for one in usable if one.id in {member.candidate for member in members}),
         expert="framework",
     )
+
+
+def _fitting(desk: Workbench, members: list[Member], costs: dict[str, float]) -> list[Member]:
+    """The heaviest members whose two rounds of final fits end before the limit, review and report included."""
+    kept = sorted(members, key=lambda member: -member.weight)
+    while len(kept) > 1:
+        fits = 2 * final_fit_seconds(desk, [costs[member.candidate] for member in kept])
+        if fits + LEAST_RESERVED + len(kept) <= desk.budget.left():
+            break
+        kept.pop()
+    whole = sum(member.weight for member in kept)
+    return [member.but(weight=member.weight / whole) for member in kept]
 
 
 def _affordable(desk: Workbench, usable: list[Candidate], name: str) -> bool:

@@ -16,6 +16,9 @@ RESERVED_SHARE = 0.15
 RESERVED_SECONDS = 60.0
 """… which take no longer than this however long the limit is."""
 
+LEAST_RESERVED = 6.0
+"""What review, packaging and report take on the smallest table, where a share of a short limit would be too little."""
+
 Clock = Callable[[], float]
 
 
@@ -78,7 +81,8 @@ class Budget:
     @property
     def reserved(self) -> float:
         """Seconds kept back: for review, packaging and report, and for the final fits as predicted last."""
-        return min(RESERVED_SHARE * self.total, RESERVED_SECONDS) + self._reserved
+        least = min(LEAST_RESERVED, 0.4 * self.total)
+        return max(least, min(RESERVED_SHARE * self.total, RESERVED_SECONDS)) + self._reserved
 
     def grant(self, wanted: float, *, final: bool = False) -> float:
         """Seconds one job may take: what it wants, or what is left of the search. 0 means that it must not start.

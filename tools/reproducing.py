@@ -7,6 +7,7 @@ import numpy as np
 from state.candidate import Candidate, Check
 from state.jobs import Job
 from state.task import Prepared, Task
+from tools.budget import LEAST_RESERVED
 from tools.training import fold_rows, load_oof
 from tools.workbench import Workbench
 
@@ -20,7 +21,7 @@ async def check_reproducible(desk: Workbench, task: Task, prepared: Prepared, ca
     The repetition replays the effective parameters of that fold, so a stop on time does not count as a difference.
     Skipped, and said so, when its training does not fit the time that is left beside the release.
     """
-    if 3 * candidate.fit_seconds > desk.budget.left():
+    if 3 * candidate.fit_seconds + LEAST_RESERVED > desk.budget.left():
         return Check(name=NAME, status="skipped", detail="no time left to train one fold again")
     first = desk.journal.result(candidate.attempts[-1].receipts[0]) or {}
     effective = first.get("result", {}).get("effective") or None

@@ -46,9 +46,6 @@ async def run_folds(
     share: wall seconds of the search this program may use. Stops at the first failure.
     """
     run = FoldRun()
-    if desk.budget.search_left() <= 0:
-        run.out_of_time = True
-        return run
     count = len(prepared.train_files)
     await _fold(desk, task, prepared, program, 0, run, label, share / max(1.0, count / desk.slots))
     if run.problem or not run.predictions:
@@ -72,9 +69,9 @@ async def _fold(
     desk: Workbench, task: Task, prepared: Prepared, program: str, fold: int, run: FoldRun, label: str, share: float
 ) -> None:
     def job() -> Job:
+        # Asked for when a slot is free: waiting for one may have used the time up.
         left = max(1.0, desk.budget.search_left())
-        desk.say("job", "runner", candidate=label, fold=fold, state="started")
-        return Job(
+        made = Job(
             kind="fold",
             files={
                 "program.py": program,
@@ -88,11 +85,18 @@ async def _fold(
             limits=desk.limits(left + 1.0),
             label=f"{label} fold {fold}",
         )
+        if _too_late(desk, run, made):
+            raise _OutOfTime
+        desk.say("job", "runner", candidate=label, fold=fold, state="started")
+        return made
 
-    if run.problem or (fold > 0 and desk.budget.search_left() <= 0):
-        run.out_of_time = run.out_of_time or not run.problem
+    if run.problem:
         return
-    receipt = await desk.start(job)
+    try:
+        receipt = await desk.start(job)
+    except _OutOfTime:
+        run.out_of_time = True
+        return
     run.receipts.append(receipt)
     desk.say(
         "job",
@@ -104,6 +108,21 @@ async def _fold(
         reused=receipt.reused,
     )
     _take(desk, task, prepared, fold, receipt, run)
+
+
+class _OutOfTime(Exception):
+    """A fold's turn came when it could not end in the search time left."""
+
+
+def _too_late(desk: Workbench, run: FoldRun, job: Job) -> bool:
+    """Whether a fold must not start. What the journal knows costs nothing; something must be found, however late."""
+    left = desk.budget.search_left()
+    known = [receipt.seconds for receipt in run.receipts if not receipt.reused]
+    if left > max(known, default=0.0):
+        return False
+    if not known and not any(one.usable for one in desk.log.candidates().values()):
+        return False
+    return desk.journal.result(job.key(desk.versions)) is None
 
 
 def _take(desk: Workbench, task: Task, prepared: Prepared, fold: int, receipt: Receipt, run: FoldRun) -> None:
@@ -173,9 +192,12 @@ def reserve_final_fits(desk: Workbench, candidates: dict[str, Candidate]) -> Non
     Told after every scored candidate, so that the search ends while there is still time to release what it found.
     """
     costs = sorted(one.fit_seconds for one in candidates.values() if one.usable and one.program)[-LIKELY_MEMBERS:]
-    at_once = min(desk.slots, max(1, len(costs)))
-    most = 2 * sum(FULL_FIT * cost + SAVING for cost in costs) / at_once
-    desk.budget.reserve(min(most, MOST_RESERVED * desk.budget.total))
+    desk.budget.reserve(min(2 * final_fit_seconds(desk, costs), MOST_RESERVED * desk.budget.total))
+
+
+def final_fit_seconds(desk: Workbench, costs: list[float]) -> float:
+    """Wall seconds one round of final fits takes; `costs` are the members' seconds per fold."""
+    return sum(FULL_FIT * cost + SAVING for cost in costs) / min(desk.slots, max(1, len(costs)))
 
 
 def merge_effective(effectives: list[dict[str, Any]]) -> dict[str, Any]:
