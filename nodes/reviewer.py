@@ -180,7 +180,8 @@ def _opinion(
     facts = {
         "score": best.score.plain() if best.score else None,
         "metric": task.metric.plain(),
-        "baselines": ladder,
+        # A model is no better than itself, and that says nothing against it.
+        "baselines": [step for step in ladder if step.get("candidate") != best.id],
         "checks": [check.plain() for check in checks],
         "findings": [finding.plain() for finding in findings],
         "candidate": best.plan.title,

@@ -66,16 +66,19 @@ def baseline_ladder(
     def value(part: OutOfFold) -> float:
         return score(task.metric, labels[part.rows], part.values, task.classes, task.positive)
 
+    constant = constant_oof(desk, task, prepared)
     ladder: list[dict[str, Any]] = [
-        {"name": "constant", "value": value(constant_oof(desk, task, prepared)), "note": "the best constant prediction"}
+        {"name": "constant", "value": value(constant), "note": "the best constant prediction"}
     ]
     seasonal = seasonal_oof(desk, task, prepared)
     if seasonal is not None:
         ladder.append({"name": "seasonal naive", "value": value(seasonal), "note": "the value one season earlier"})
     for name in ("linear", "boosting"):
         first = next((one for one in candidates.values() if one.plan.recipe == name and one.usable), None)
-        if first is not None and first.score is not None:
-            ladder.append({"name": name, "value": first.score.value, "note": first.plan.title})
+        # A score on fewer rows does not compare with the others.
+        if first is not None and first.score is not None and first.score.rows == constant.rows.size:
+            step = {"name": name, "value": first.score.value, "note": first.plan.title, "candidate": first.id}
+            ladder.append(step)
     return ladder
 
 
