@@ -20,7 +20,7 @@ from tools.runs import register_run
 from tools.store import Catalogue
 from tools.workbench import Workbench, close_workbench, open_workbench, opened_workbench
 
-IDLE_SECONDS = 60.0
+IDLE_SECONDS = 10.0
 """A lent workbench that no step uses for so long is closed; the next step opens it again."""
 
 

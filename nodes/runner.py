@@ -37,7 +37,7 @@ async def runner(state: BranchState, desk: Workbench) -> dict[str, Any]:
         expert=state.get("expert", "builtin"),
     )
     if run.problem and not run.predictions and len(attempts) < desk.settings.attempts and desk.budget.search_left() > 0:
-        desk.say("note", "runner", f"{candidate.id}: {reason_of(run)} → repair")
+        desk.say("note", "runner", f"{candidate.id}: {_reason_of(run)} → repair")
         return {"problems": [run.problem], "attempts": attempts}
     if run.predictions and not run.problem:
         try:
@@ -47,7 +47,7 @@ async def runner(state: BranchState, desk: Workbench) -> dict[str, Any]:
     elif run.out_of_time:
         candidate = candidate.but(status="dropped", reason="the time for the search was used up")
     else:
-        candidate = candidate.but(reason=reason_of(run))
+        candidate = candidate.but(reason=_reason_of(run))
     version = desk.record(candidate, "runner")
     reserve_final_fits(desk, desk.log.candidates())
     return {"problems": [], "attempts": attempts, "finished": True, "candidates_version": version}
@@ -63,7 +63,7 @@ def _share(desk: Workbench, state: BranchState) -> float:
     return max(1.0, later * desk.budget.search_left() * desk.slots / max(1, len(siblings)))
 
 
-def reason_of(run: FoldRun) -> str:
+def _reason_of(run: FoldRun) -> str:
     """One line: the end of a traceback, or the beginning of why a job was ended."""
     lines = run.problem.strip().splitlines() or ["no predictions came back"]
     return lines[-1] if run.outcome == "error" else lines[0]

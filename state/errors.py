@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 
-class ModelwrightError(Exception):
+class ModelwrightError(RuntimeError):
     """Base of all errors a person may meet. `hint` says what to do next; `exit_code` is what the command line returns."""
 
     exit_code: ClassVar[int] = 1

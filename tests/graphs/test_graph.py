@@ -22,6 +22,7 @@ from state.errors import InputError
 from state.settings import Settings
 from tests.support.command import ROOT
 from tests.support.tables import loans
+from tools.locks import holder
 
 SMALL = {"time_limit": 120, "iterations": 1, "candidates": 1, "folds": 2}
 AFTER_THE_TEST = {"approve_release", "publisher"}
@@ -178,28 +179,41 @@ def test_astream_waits_for_a_person_goes_on_and_begins_anew(home: Path, loans_cs
     assert not psutil.Process().children(recursive=True)
 
 
-def test_a_left_stream_and_a_bad_input_leave_no_process(home: Path, loans_csv: Path) -> None:
-    """A cancelled run is paused, one whose input is refused has failed; neither keeps a worker or the run's lock."""
-    graph = modelwright.build_graph(checkpointer=InMemorySaver())
+def test_a_cancelled_run_and_a_bad_input_leave_no_process(home: Path, loans_csv: Path) -> None:
+    """A run cancelled while programs run is paused, one whose input is refused has failed; neither keeps a worker."""
 
-    async def leave() -> None:
-        config: Any = {"configurable": {"thread_id": "left"}}
-        task = asyncio.ensure_future(
-            graph.ainvoke({"data": str(loans_csv), "target": "default"}, config, context=Settings(**SMALL))
-        )
-        while not any(event["kind"] == "candidate" for run in modelwright.runs() for event in run.log()):
+    async def cancel() -> None:
+        given = {"data": str(loans_csv), "target": "default"}
+        task = asyncio.ensure_future(modelwright.graph.ainvoke(given, context=Settings(**SMALL)))
+        while not any(event["kind"] == "job" for run in modelwright.runs() for event in run.log()):
             await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    asyncio.run(leave())
+    asyncio.run(cancel())
     assert modelwright.runs()[0].status == "paused"
     assert not psutil.Process().children(recursive=True)
     with pytest.raises(InputError, match="there is no column 'nothing'"):
         asyncio.run(modelwright.graph.ainvoke({"data": str(loans_csv), "target": "nothing"}, context=SMALL))
     assert modelwright.runs()[0].status == "failed"
     assert not psutil.Process().children(recursive=True)
+
+
+def test_a_stream_left_in_the_middle_is_let_go(home: Path, loans_csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops listening between two steps leaves a run that is paused and unlocked after a while."""
+    monkeypatch.setattr("graphs.desks.IDLE_SECONDS", 0.2)
+    given = {"data": str(loans_csv), "target": "default"}
+
+    async def listen() -> None:
+        async for one in modelwright.graph.astream(given, context=Settings(**SMALL), stream_mode="updates"):
+            if "examiner" in one:
+                break
+        while psutil.Process().children(recursive=True) or holder(modelwright.runs()[0].folder):
+            await asyncio.sleep(0.05)
+
+    asyncio.run(asyncio.wait_for(listen(), 120))
+    assert modelwright.runs()[0].status == "paused"
 
 
 def test_the_servers_checkpointer_shares_runs_with_the_python_call(home: Path, loans_csv: Path) -> None:

@@ -12,6 +12,7 @@ from state.questions import PlanQuestion
 from state.records import canonical_json
 from state.task import Task
 from tools.recipes.catalogue import RECIPES, applicable
+from tools.recipes.columns import columns_for
 from tools.recipes.recipe import Recipe, Variant
 from tools.recipes.wishes import Wishes
 
@@ -262,13 +263,15 @@ def _native(params: Params, task: Task, profile: Profile) -> Params | None:
 
 
 def _more_components(params: Params, task: Task, profile: Profile) -> Params | None:
-    if not any(feature.kind in ("text", "category") for feature in task.features) or "components" not in params:
+    if "components" not in params or not columns_for(task, profile).texts:
         return None
     return {**params, "components": min(80, params["components"] * 2)}
 
 
 def _ranked(params: Params, task: Task, profile: Profile) -> Params | None:
-    return {**params, "numbers": "ranked"} if params.get("numbers") in ("scaled", "curved") else None
+    if params.get("numbers") not in ("scaled", "curved") or all(feature.kind != "numeric" for feature in task.features):
+        return None
+    return {**params, "numbers": "ranked"}
 
 
 def _other_forest(params: Params, task: Task, profile: Profile) -> Params | None:
