@@ -15,7 +15,7 @@ from tests.support.recipe_cases import CASES, Case, odd_rows, pairs
 from tools.portable.saving import load_model, save_model
 from tools.program import check_program
 from tools.recipes.catalogue import find_recipe, write_program
-from tools.recipes.improving import conservative
+from tools.recipes.changes import conservative
 
 PAIRS = pairs()
 

@@ -23,7 +23,7 @@ from state.questions import (
 from state.task import Task
 from tools.experts.opinion import opinion
 from tools.recipes.catalogue import find_recipe, write_program
-from tools.recipes.improving import conservative
+from tools.recipes.changes import conservative
 from tools.recipes.planning import nearest_recipe, propose
 
 A = TypeVar("A", bound=Answer)

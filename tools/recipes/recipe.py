@@ -86,7 +86,7 @@ def only_sequences(task: Task) -> bool:
     return all(feature.kind == "sequence" for feature in task.features)
 
 
-def by_cells(scale: float, per_cell: float) -> Any:
+def by_cells(scale: float, per_cell: float) -> Callable[[Task, Profile], float]:
     """Cost model: seconds of one fit = scale + per_cell × rows × columns, texts counted as thirty columns."""
 
     def cost(task: Task, profile: Profile) -> float:
