@@ -30,7 +30,7 @@ test: $(VENV)/.dev   ## format, layers, types, and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/.dev  ## format, layers and types only (mypy and pyright)
 	$(BIN)/ruff check .

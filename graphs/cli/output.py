@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ def progress() -> Console:
 def _console(stream: Any) -> Console:
     from rich.console import Console
 
-    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    width = None if stream.isatty() else PIPED_WIDTH
     # In a notebook rich would show every line as a block of HTML of its own.
     return Console(file=stream, highlight=False, emoji=False, width=width, force_jupyter=False)
 
