@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from state.candidate import Candidate, Decision, Finding, Member, Plan, StopReason
 from state.errors import BudgetSpent, BuildFailed
@@ -15,6 +15,7 @@ from tools.selection import OutOfFold, at_rows, best_of, blend, common_rows, ens
 from tools.training import final_fit_seconds, load_oof, reserve_final_fits, score_of, store_oof
 from tools.workbench import Workbench
 
+Action = Literal["iterate", "ensemble", "stop"]
 MOST_FINDINGS = 40
 MOST_COMPARED = 8
 
@@ -111,7 +112,7 @@ def _findings(
 
 def _next_step(
     state: ModelingState, desk: Workbench, best: Candidate, findings: list[Finding], candidates: dict[str, Candidate]
-) -> tuple[str, StopReason]:
+) -> tuple[Action, StopReason]:
     """The policy: look once more while it paid or findings are open, and time is left."""
     iteration = state["iteration"]
     if iteration + 1 >= desk.settings.iterations:
@@ -167,9 +168,9 @@ def _ensemble(
             parent=best.id,
         ),
         status="done",
-        score=score.plain(),
+        score=score,
         oof=store_oof(desk, part),
-        members=[member.plain() for member in members],
+        members=members,
         fit_seconds=sum(one.fit_seconds for one in usable if one.id in {member.candidate for member in members}),
         expert="framework",
     )

@@ -8,10 +8,12 @@ Writes to the working folder: whole.csv (the command line, on all rows), reorder
 """
 
 import argparse
+import importlib
 import json
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -37,9 +39,7 @@ def main() -> int:
 
 def run_whole(options: argparse.Namespace, rows: pd.DataFrame) -> None:
     """The command line as a user runs it, on all rows."""
-    import inference  # type: ignore[import-not-found]  # lies in the release that is tried
-
-    code = inference.main(["--input", str(options.rows), "--output", "whole.csv"])
+    code = released().main(["--input", str(options.rows), "--output", "whole.csv"])
     if code:
         raise RuntimeError(f"inference.py ended with {code} on {len(rows)} real rows")
 
@@ -71,11 +71,14 @@ def run_odd(options: argparse.Namespace, rows: pd.DataFrame) -> None:
     predict(pd.concat([*odd, unseen], ignore_index=True)).to_csv("odd.csv", index=False)
 
 
+def released() -> Any:
+    """The inference program of the release that is tried; its folder is on the path."""
+    return importlib.import_module("inference")
+
+
 def predict(frame: pd.DataFrame) -> pd.DataFrame:
     """The release's own predict function."""
-    import inference
-
-    table: pd.DataFrame = inference.predict(frame)
+    table: pd.DataFrame = released().predict(frame)
     return table
 
 

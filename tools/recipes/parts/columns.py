@@ -38,8 +38,8 @@ def date_parts(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         parts[f"{name} year"] = moment.dt.year
         parts[f"{name} month"] = moment.dt.month
         parts[f"{name} day"] = moment.dt.day
-        parts[f"{name} weekday"] = moment.dt.dayofweek
-        parts[f"{name} day of year"] = moment.dt.dayofyear
+        parts[f"{name} weekday"] = moment.dt.day_of_week
+        parts[f"{name} day of year"] = moment.dt.day_of_year
         parts[f"{name} hour"] = moment.dt.hour + moment.dt.minute / 60
         parts[f"{name} days"] = (moment - pd.Timestamp("2000-01-01")) / pd.Timedelta(days=1)
     return pd.DataFrame(parts, index=X.index).astype("float64")
@@ -52,8 +52,8 @@ def date_waves(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         moment = pd.to_datetime(X[name])
         parts[f"{name} days"] = (moment - pd.Timestamp("2000-01-01")) / pd.Timedelta(days=1)
         turns = {
-            "year": (moment.dt.dayofyear - 1) / 365.25,
-            "week": moment.dt.dayofweek / 7,
+            "year": (moment.dt.day_of_year - 1) / 365.25,
+            "week": moment.dt.day_of_week / 7,
             "day": (moment.dt.hour + moment.dt.minute / 60) / 24,
         }
         for period, turn in turns.items():
