@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from state.candidate import Candidate, Decision, Finding, Member, Plan, StopReason
+from state.candidate import Candidate, Decision, Finding, Member, Plan, Score, StopReason
 from state.errors import BudgetSpent, BuildFailed
 from state.modeling import ModelingState
 from state.task import Prepared, Task
 from tools.budget import LEAST_RESERVED
 from tools.exploration import explore_predictions
 from tools.scoring import compare
-from tools.selection import OutOfFold, at_rows, best_of, blend, common_rows, ensemble_members
+from tools.selection import OutOfFold, at_rows, best_of, blend, common_rows, ensemble_members, near_best
 from tools.training import final_fit_seconds, load_oof, reserve_final_fits, score_of, store_oof
 from tools.workbench import Workbench
 
@@ -145,13 +145,14 @@ def _ensemble(
     affordable = {name: part for name, part in whole.items() if _affordable(desk, usable, name)}
     if len(affordable) < 2:
         return None
-    members = ensemble_members(task, desk.labels(prepared), affordable, seed=desk.settings.seed)
+    first = near_best(task, [one for one in usable if one.id in affordable], best)
+    members = ensemble_members(task, desk.labels(prepared), affordable, seed=desk.settings.seed, first=first)
     members = _fitting(desk, members, {one.id: one.fit_seconds for one in usable})
     if len(members) < 2:
         return None
     part = blend(parts, members)
     score = score_of(desk, task, prepared, part, list(range(len(prepared.train_files))))
-    if best.score is None or not task.metric.better(score.value, best.score.value):
+    if best.score is None or not _worth_it(task, score, best.score):
         return None
     name = f"i{state['iteration']}-ensemble"
     titles = {one.id: one.plan.title for one in usable}
@@ -174,6 +175,12 @@ def _ensemble(
         fit_seconds=sum(one.fit_seconds for one in usable if one.id in {member.candidate for member in members}),
         expert="framework",
     )
+
+
+def _worth_it(task: Task, mixed: Score, single: Score) -> bool:
+    """An ensemble may be worse than the best single score by a tenth of that score's interval: the best of many scores
+    is partly luck, and a mean of several models varies less on new rows."""
+    return task.metric.gain(mixed.value, single.value) > -0.1 * (single.high - single.low)
 
 
 def _fitting(desk: Workbench, members: list[Member], costs: dict[str, float]) -> list[Member]:

@@ -6,7 +6,7 @@ The framework holds labels and predictions, so both are free of any further trai
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +52,21 @@ def blend(parts: Mapping[str, OutOfFold], members: list[Member]) -> OutOfFold:
 
 
 def ensemble_members(
-    task: Task, labels: Array, parts: Mapping[str, OutOfFold], *, seed: int, rounds: int = 24, most: int = 6
+    task: Task,
+    labels: Array,
+    parts: Mapping[str, OutOfFold],
+    *,
+    seed: int,
+    first: Sequence[str] = (),
+    rounds: int = 24,
+    most: int = 5,
 ) -> list[Member]:
-    """Greedy weighted selection with replacement from the best single candidate on.
+    """Greedy weighted selection with replacement: each round votes for whoever improves the mean most.
 
     Caruana, Niculescu-Mizil, Crew, Ksikes: Ensemble Selection from Libraries of Models, ICML 2004. All rounds vote,
     and the votes up to the best score count: a member may deserve less weight than the second vote would give it.
-    `most` bounds the members.
+    first: candidates that have a vote each before the rounds begin. The paper starts from several good models for the
+    same reason: on few rows the best single score is partly luck. `most` bounds the members.
     """
     rows = common_rows(list(parts.values()))
     if rows.size > MOST_ROWS:
@@ -69,23 +77,43 @@ def ensemble_members(
     def value_of(predictions: Array) -> float:
         return score(task.metric, truth, predictions, task.classes, task.positive)
 
-    votes: list[str] = []
-    total: Array | None = None
-    best, best_count = None, 1
-    for count in range(1, rounds + 1):
+    votes = list(first)
+    total = np.asarray(sum(values[name] for name in votes)) if votes else np.zeros_like(values[next(iter(values))])
+    best = value_of(total / len(votes)) if votes else None
+    best_count = max(1, len(votes))
+    for count in range(len(votes) + 1, len(votes) + rounds + 1):
         names = list(values) if len(set(votes)) < most else sorted(set(votes))
-        sums = {name: values[name] if total is None else total + values[name] for name in names}
-        trials = {name: value_of(sums[name] / count) for name in names}
+        trials = {name: value_of((total + values[name]) / count) for name in names}
         name = names[0]
         for other in names[1:]:
             if task.metric.better(trials[other], trials[name]):
                 name = other
         votes.append(name)
-        total = sums[name]
+        total = total + values[name]
         if task.metric.better(trials[name], best):
             best, best_count = trials[name], count
     cast = Counter(votes[:best_count])
     return [Member(candidate=name, weight=number / best_count) for name, number in cast.most_common()]
+
+
+def near_best(task: Task, candidates: Sequence[Candidate], best: Candidate, most: int = 3) -> list[str]:
+    """The best candidate of each recipe whose score is hard to tell from the best one's, best first.
+
+    Hard to tell: less than half the distance from the best score to the worse end of its interval away from it.
+    """
+    if best.score is None:
+        return []
+    worse_end = best.score.low if task.metric.direction == "higher" else best.score.high
+    margin = 0.5 * abs(best.score.value - worse_end)
+    found: dict[str, Candidate] = {}
+    for one in candidates:
+        if one.score is None or task.metric.gain(best.score.value, one.score.value) > margin:
+            continue
+        family = one.plan.recipe or one.id
+        if family not in found or _beats(task, one, found[family]):
+            found[family] = one
+    ranked = sorted(found.values(), key=lambda one: -task.metric.gain(one.score.value if one.score else 0.0, 0.0))
+    return [one.id for one in ranked[:most]]
 
 
 def best_of(task: Task, candidates: list[Candidate]) -> Candidate | None:

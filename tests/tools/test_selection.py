@@ -9,7 +9,7 @@ from state.candidate import Candidate, Member, Plan, Score
 from state.task import Feature, SplitPlan, Task
 from tools.metrics import metric
 from tools.scoring import score
-from tools.selection import OutOfFold, best_of, blend, common_rows, ensemble_members
+from tools.selection import OutOfFold, best_of, blend, common_rows, ensemble_members, near_best
 
 
 def task(name: str = "rmse") -> Task:
@@ -81,3 +81,24 @@ def test_of_equal_scores_the_quicker_one_wins() -> None:
 def test_nothing_usable_gives_nothing() -> None:
     """Failed candidates cannot be chosen."""
     assert best_of(task(), [candidate("a", 1.0).but(status="failed")]) is None
+
+
+def of_recipe(name: str, value: float, recipe: str, low: float = 0.9, high: float = 1.1) -> Candidate:
+    one = candidate(name, value)
+    score = Score(value=value, folds=[value], low=low, high=high, rows=100)
+    return one.but(plan=one.plan.but(recipe=recipe).plain(), score=score.plain())
+
+
+def test_candidates_that_are_hard_to_tell_from_the_best_start_together() -> None:
+    """One of each recipe within half the best one's interval; those clearly worse stay out."""
+    best = of_recipe("a", 1.0, "linear")
+    others = [of_recipe("b", 1.01, "linear"), of_recipe("c", 1.03, "forest"), of_recipe("d", 1.2, "boosting")]
+    assert near_best(task(), [best, *others], best) == ["a", "c"]
+
+
+def test_first_votes_are_kept_unless_more_votes_improve_on_them() -> None:
+    """Candidates that start together all stay members; the rounds may only shift their weights or add others."""
+    truth = np.random.default_rng(0).normal(size=60)
+    parts = {"a": noisy(truth, 1, 0.5), "b": noisy(truth, 2, 0.55), "c": noisy(truth, 3, 0.6)}
+    members = ensemble_members(task(), truth, parts, seed=0, first=["a", "b", "c"])
+    assert {member.candidate for member in members} == {"a", "b", "c"}
