@@ -12,6 +12,7 @@ from state.candidate import Candidate
 from state.errors import InputError, NotFound, Problem, UsageError
 from state.settings import Settings
 from tools.home import home, run_folder
+from tools.runs import standing
 from tools.store import Catalogue, RunLog, RunRow
 
 if TYPE_CHECKING:
@@ -172,8 +173,8 @@ class Run:
 
     @property
     def status(self) -> str:
-        """running, waiting, paused, done, rejected or failed."""
-        return self._row.status
+        """running, waiting, paused, done, rejected, failed, or interrupted when it ought to run and nobody drives it."""
+        return standing(self._row)
 
     @property
     def summary(self) -> dict[str, Any]:

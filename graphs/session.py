@@ -161,6 +161,8 @@ async def _drive(
             experts=settings.experts,
             pid=os.getpid(),
         )
+        if settings.name and run.name != settings.name:
+            desk.note(f"another run is called {settings.name!r}, so this one is {run.name!r}")
         for name, value in (overrides or {}).items():
             desk.say("override", "", f"{name} is now {value}", name=name, value=value)
         try:

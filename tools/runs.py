@@ -1,4 +1,4 @@
-"""Runs by name: registering a run in the catalogue under a readable name."""
+"""Runs by name and standing: registering a run in the catalogue, and what has become of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 
 from state.errors import NotFound
 from state.settings import Settings
+from tools.home import run_folder
+from tools.locks import holder
 from tools.store import Catalogue, RunRow
 
 _FIRST = (
@@ -21,25 +23,37 @@ _SECOND = (
 def readable_name(run_id: str, taken: set[str]) -> str:
     """An adjective and a bird or tree, chosen by the id; with a number when it is taken."""
     number = int(hashlib.sha256(run_id.encode()).hexdigest(), 16)
-    stem = f"{_FIRST[number % len(_FIRST)]}-{_SECOND[number // len(_FIRST) % len(_SECOND)]}"
+    return _numbered(f"{_FIRST[number % len(_FIRST)]}-{_SECOND[number // len(_FIRST) % len(_SECOND)]}", taken)
+
+
+def _numbered(stem: str, taken: set[str]) -> str:
     name, count = stem, 2
     while name in taken:
         name, count = f"{stem}-{count}", count + 1
     return name
 
 
+def standing(row: RunRow) -> str:
+    """The state of a run as it really is: one that counts as running while nobody drives it was interrupted."""
+    if row.status == "running" and holder(run_folder(row.id)) is None:
+        return "interrupted"
+    return row.status
+
+
 def register_run(catalogue: Catalogue, run_id: str, settings: Settings) -> RunRow:
-    """The run's row in the catalogue; added when it is not there yet. Writes the table `runs`."""
+    """The run's row in the catalogue; added when it is not there yet. Writes the table `runs`.
+
+    A name that another run has gets a number: names must tell runs apart.
+    """
     try:
         return catalogue.run(run_id)
     except NotFound:
         from tools.catalogue import now
 
         taken = {row.name for row in catalogue.runs()}
-        name = settings.name if settings.name and settings.name not in taken else ""
         row = RunRow(
             id=run_id,
-            name=name or readable_name(run_id, taken),
+            name=_numbered(settings.name, taken) if settings.name else readable_name(run_id, taken),
             created=now(),
             updated=now(),
             status="running",

@@ -17,6 +17,9 @@ from tools.scoring import score
 
 Array = np.ndarray
 
+PRIOR_VOTES = 6
+"""Votes that each near-best candidate has before the greedy rounds begin; they pull the weights towards equal ones."""
+
 MOST_ROWS = 8_000
 """Weights are searched on at most this many rows: beyond it they no longer change, and every step costs a scoring."""
 
@@ -65,8 +68,8 @@ def ensemble_members(
 
     Caruana, Niculescu-Mizil, Crew, Ksikes: Ensemble Selection from Libraries of Models, ICML 2004. All rounds vote,
     and the votes up to the best score count: a member may deserve less weight than the second vote would give it.
-    first: candidates that have a vote each before the rounds begin. The paper starts from several good models for the
-    same reason: on few rows the best single score is partly luck. `most` bounds the members.
+    first: candidates that have PRIOR_VOTES votes each before the rounds begin. The paper starts from several good
+    models for the same reason: on few rows the best single score is partly luck. `most` bounds the members.
     """
     rows = common_rows(list(parts.values()))
     if rows.size > MOST_ROWS:
@@ -77,7 +80,7 @@ def ensemble_members(
     def value_of(predictions: Array) -> float:
         return score(task.metric, truth, predictions, task.classes, task.positive)
 
-    votes = list(first)
+    votes = list(first) * PRIOR_VOTES
     total = np.asarray(sum(values[name] for name in votes)) if votes else np.zeros_like(values[next(iter(values))])
     best = value_of(total / len(votes)) if votes else None
     best_count = max(1, len(votes))
@@ -96,7 +99,7 @@ def ensemble_members(
     return [Member(candidate=name, weight=number / best_count) for name, number in cast.most_common()]
 
 
-def near_best(task: Task, candidates: Sequence[Candidate], best: Candidate, most: int = 3) -> list[str]:
+def near_best(task: Task, candidates: Sequence[Candidate], best: Candidate, most: int = 5) -> list[str]:
     """The best candidate of each recipe whose score is hard to tell from the best one's, best first.
 
     Hard to tell: less than half the distance from the best score to the worse end of its interval away from it.

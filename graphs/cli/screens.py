@@ -9,15 +9,8 @@ from typing import Any, Literal
 from graphs.cli.output import duration, number, print_json, results, say, spread
 from state.errors import NotFound
 from tools.home import home, run_folder
-from tools.locks import holder
+from tools.runs import standing
 from tools.store import Catalogue, RunLog, RunRow
-
-
-def standing(row: RunRow) -> str:
-    """The state of a run as it really is: one that counts as running while nobody drives it was interrupted."""
-    if row.status == "running" and holder(run_folder(row.id)) is None:
-        return "interrupted"
-    return row.status
 
 
 def runs_screen(limit: int, output_json: bool) -> None:
