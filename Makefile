@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export LANGSMITH_TRACING := false
 
-.PHONY: help setup demo test check test-pandas2 bench-quality clean
+.PHONY: help setup demo test check test-pandas2 bench-quality bench-sandbox bench-leaks bench-saving clean
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
@@ -47,6 +47,15 @@ test-pandas2: constraints.txt  ## the tests of tools/ on pandas 2.2, in a virtua
 
 bench-quality: $(VENV)/.dev  ## sixteen data sets against HistGradientBoosting; resumable, cells in benchmarks/results
 	$(BIN)/python -m benchmarks.quality
+
+bench-sandbox: $(VENV)/.dev  ## what the sandbox adds to a job, per tier, against none; results in benchmarks/results
+	$(BIN)/python -m benchmarks.sandbox
+
+bench-leaks: $(VENV)/.dev  ## the leak review on the same data sets; every finding must be true, docs/leaks.md lists them
+	$(BIN)/python -m benchmarks.leaks
+
+bench-saving: $(VENV)/.dev  ## saving and loading a forest: pickle, skops, plain arrays
+	$(BIN)/python -m benchmarks.saving
 
 clean:           ## remove the virtual environment and caches
 	rm -rf $(VENV) .venv-pandas2 .mypy_cache .ruff_cache .pytest_cache build *.egg-info

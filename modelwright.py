@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from graphs.api import open_run as open_run
     from graphs.api import resume as resume
     from graphs.api import runs as runs
+    from graphs.comparing import Comparison as Comparison
+    from graphs.comparing import compare as compare
     from graphs.facade import Model as Model
     from graphs.modeling import build_graph as build_graph
     from state.answers import PlanAnswer as PlanAnswer
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     graph: CompiledStateGraph[Any, Any, Any, Any]
 
 __all__ = [
+    "Comparison",
     "InputError",
     "Model",
     "ModelwrightError",
@@ -54,6 +57,7 @@ __all__ = [
     "Settings",
     "build",
     "build_graph",
+    "compare",
     "demo_data",
     "graph",
     "main",
@@ -71,6 +75,8 @@ _LAZY = {
     "resume": "graphs.api",
     "runs": "graphs.api",
     "Run": "graphs.api",
+    "Comparison": "graphs.comparing",
+    "compare": "graphs.comparing",
     "Model": "graphs.facade",
     "build_graph": "graphs.modeling",
     "PlanAnswer": "state.answers",

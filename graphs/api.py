@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ from tools.store import Catalogue, RunLog, RunRow
 if TYPE_CHECKING:
     import pandas as pd
 
+    from graphs.comparing import Comparison
     from graphs.session import Outcome
+    from tools.forkplans import Given
     from tools.intake.table import Table
     from tools.workbench import Listener
 
@@ -219,6 +222,49 @@ class Run:
             return log.events()
         finally:
             log.close()
+
+    def steps(self) -> pd.DataFrame:
+        """The steps of the run: number, role, candidate, when, what each took. `fork(at=number)` goes back to one."""
+        import pandas as pd
+
+        log = RunLog(self.folder / "run.db")
+        try:
+            found = log.history().steps
+            stored = log.stored_checkpoints({step.checkpoint for step in found})
+        finally:
+            log.close()
+        told = ("number", "role", "candidate", "began", "seconds", "trainings", "reused", "questions", "tokens", "cost")
+        rows = [
+            {**{name: getattr(step, name) for name in told}, "forkable": step.checkpoint in stored} for step in found
+        ]
+        return pd.DataFrame(rows, columns=[*told, "forkable"])
+
+    def fork(
+        self,
+        at: int | str,
+        *,
+        candidate: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        plan: Given | None = None,
+        name: str = "",
+        progress: bool = False,
+    ) -> Run:
+        """Go back to a step, change something, and go on as a run of its own; what has finished is not done again.
+
+        at: number of a step (see `steps`), or a role: the last step it did. candidate: the branch the step lies in.
+        settings: name → value, of those a fork may change. plan: a mapping of fields of one plan, or a list of whole
+        plans; read at `approve_plan` and at an engineer's step. Returns the fork: done, rejected, waiting or paused.
+        """
+        from graphs.forking import fork, plan_fork
+
+        planned = plan_fork(self.id, at, candidate=candidate, settings=settings, plan=plan, name=name)
+        return open_run(fork(planned, listener=_progress(progress)).run_id)
+
+    def compare(self, *others: str | Run) -> Comparison:
+        """Hold other runs against this one: plans, programs, scores with a paired test, cost."""
+        from graphs.comparing import compare
+
+        return compare(self, *others)
 
     def candidate_records(self) -> list[Candidate]:
         """The newest record of every candidate."""

@@ -36,7 +36,9 @@ from tools.checkpoints import open_saver
 from tools.home import home, run_folder
 from tools.intake.request import Request, check_request
 from tools.locks import hold_run
+from tools.pruning import tidy_on_resume
 from tools.runs import register_run
+from tools.sandbox import begin_trial, tier
 from tools.store import Catalogue, RunRow
 from tools.workbench import Listener, Workbench, close_workbench, open_workbench
 
@@ -80,6 +82,7 @@ def start(
     the command started, so that the time limit covers the whole command. Raises InputError with every problem before
     anything is written.
     """
+    begin_trial(settings)
     request = check_request(settings, _table(frame))
     run_id = str(uuid.uuid4())
     catalogue = Catalogue(home() / "catalogue.db")
@@ -143,6 +146,8 @@ async def _drive(
     folder = run_folder(run.id)
     reclaim(run.id)
     with hold_run(folder):
+        if graph_input is None:
+            tidy_on_resume(run.id)
         budget = Budget(settings.time_limit, spent=run.active_seconds, began=began)
         desk = open_workbench(run.id, settings, budget=budget)
         budget.persist = lambda seconds: desk.catalogue.add_active_seconds(run.id, seconds)
@@ -157,6 +162,7 @@ async def _drive(
             time_limit=settings.time_limit,
             spent=round(run.active_seconds, 2),
             jobs=desk.slots,
+            sandbox=tier(settings.sandbox),
             expert=settings.expert,
             experts=settings.experts,
             pid=os.getpid(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -45,13 +46,14 @@ def step(role: Role, *, first: bool = False, last: bool = False) -> Node:
         facts = await asyncio.to_thread(_facts, state, config, runtime, first)
         state = {**state, **facts}
         async with _borrowed(state, last) as desk:
-            await asyncio.to_thread(desk.say, "phase", name, candidate=state.get("candidate_id"))
+            began, place = time.monotonic(), await asyncio.to_thread(_begin, desk, name, state, runtime)
             extra = {"ask": _ask} if asks else {}
             if inspect.iscoroutinefunction(role):
                 update = await on_role_loop(role(state, desk, **extra))
             else:
                 update = await asyncio.to_thread(role, state, desk, **extra)
             plain: dict[str, Any] = to_plain(update)
+            await asyncio.to_thread(desk.say, "step", name, **place, seconds=round(time.monotonic() - began, 3))
             await asyncio.to_thread(_finish, desk, {**state, **plain}, last)
         return {**facts, **plain}
 
@@ -168,6 +170,20 @@ def _open(state: dict[str, Any]) -> Workbench:
     """The workbench; settings come from the state, or in a branch from the brief it names."""
     settings = state.get("settings") or open_artifacts().get_json(state["brief"])["settings"]
     return borrow(state["run_id"], Settings.model_validate(settings))
+
+
+def _begin(desk: Workbench, name: str, state: dict[str, Any], runtime: Runtime[Settings]) -> dict[str, Any]:
+    """Tell that a step begins, and note where the run stands with it: a fork goes back to exactly this."""
+    place: dict[str, Any] = {"candidate": state.get("candidate_id")}
+    if (at := runtime.execution_info) is not None:
+        place["task"] = at.task_id
+        stands = {"checkpoint": at.checkpoint_id, "namespace": at.checkpoint_ns.rpartition("|")[0], **desk.log.marks()}
+        if at.thread_id != desk.run_id:
+            stands["thread"] = at.thread_id
+        desk.say("phase", name, **place, **stands, spent=round(desk.budget.spent(), 2))
+    else:
+        desk.say("phase", name, **place)
+    return place
 
 
 def _finish(desk: Workbench, values: dict[str, Any], last: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from state.candidate import Candidate
+from tools.tracing import stored_numbers
 from tools.workbench import Workbench
 
 
@@ -35,6 +37,8 @@ def summarise(desk: Workbench, values: Mapping[str, Any]) -> dict[str, Any]:
         "score": score.value if score else None,
         "low": score.low if score else None,
         "high": score.high if score else None,
+        "expected": _told(desk, f"expected.{task.get('metric')}", best),
+        "optimism": _told(desk, "optimism", best),
         "test": verdict.get("test"),
         "opening": verdict.get("opening"),
         "ladder": values.get("ladder", []),
@@ -47,5 +51,14 @@ def summarise(desk: Workbench, values: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": round(desk.budget.spent(), 2),
         "folder": release.get("folder"),
         "report": release.get("report"),
+        "manifest": release.get("manifest"),
         "refit": release.get("refit"),
     }
+
+
+def _told(desk: Workbench, name: str, best: Candidate | None) -> dict[str, Any] | None:
+    """A number of the chosen candidate as the run wrote it down: {value, low, high}; None when it did not."""
+    number = stored_numbers(desk.log.events()).get(name)
+    if number is None or best is None or number.candidate != best.id:
+        return None
+    return {"value": number.value, "low": number.low, "high": number.high}

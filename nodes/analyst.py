@@ -7,6 +7,7 @@ from typing import Any
 from state.brief import Brief
 from state.modeling import ModelingState
 from tools.intake.request import check_request
+from tools.intake.sniff import file_hash
 from tools.profiling.profile import profile_table
 from tools.workbench import Workbench
 
@@ -33,6 +34,7 @@ def analyst(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         source=table.source_sha,
         table=desk.artifacts.put_frame(table.frame),
         test_table=None if request.test is None else desk.artifacts.put_frame(request.test),
+        test_source="" if request.test is None else file_hash(settings.test_data),
         read_spec=desk.artifacts.put_json(table.spec),
         reading_notes=table.notes,
         profile=desk.artifacts.put_json(profile.plain()),

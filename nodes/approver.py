@@ -85,6 +85,7 @@ def _release_question(state: ModelingState) -> dict[str, Any]:
         "test": verdict.get("test"),
         "reason": verdict.get("reason"),
         "checks": verdict.get("checks"),
+        "concerns": [one["text"] for one in verdict.get("findings", []) if one.get("route") == "ask"],
         "answers": "approve, or reject: then there is a report and no release",
     }
 

@@ -53,4 +53,5 @@ def examiner(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         "decisions": task.decisions,
     }
     desk.say("task", "examiner", **facts)
+    desk.say("data", "examiner", source=prepared.source, prepared=prepared.plain())
     return {"brief": desk.artifacts.put_json(framed.plain()), "task": facts}

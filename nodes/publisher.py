@@ -16,6 +16,7 @@ from tools.finalfit import chosen_members, fit_members
 from tools.home import run_folder
 from tools.memory import lessons_of, remember
 from tools.publishing import publish_release, refit_data, write_run_report
+from tools.release.checking import manifest_hash
 from tools.training import final_fit_seconds
 from tools.workbench import Workbench
 
@@ -43,6 +44,7 @@ async def publisher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         await publish_release(desk, state, release, members, refit=refit, report=report)
     remember(desk.catalogue, lessons)
     summary = _summary(state, task, release, report, refit)
+    summary["manifest"] = manifest_hash(release) if release is not None else None
     desk.say("release", "publisher", **summary)
     return {"release": {**summary, "lessons": len(lessons)}}
 

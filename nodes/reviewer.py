@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import numpy as np
-
 from state.candidate import Candidate, Check, Finding, Score, Verdict
 from state.errors import ExpertError
 from state.modeling import ModelingState
 from state.profile import Profile
 from state.questions import ReviewQuestion
 from state.release import ReleaseMember
-from state.task import Task
-from tools.baselines import baseline_ladder
+from state.task import Prepared, Task
+from tools.baselines import baseline_ladder, constant_oof
 from tools.finalfit import chosen_members
 from tools.inference_trial import TRIAL_ENDED
 from tools.leaks import run_leak_checks
-from tools.reproducing import check_reproducible
+from tools.leaks.regroup import regroup
+from tools.leaks.routes import columns_to_drop, programs_to_rewrite, refusals, wants_regrouping
+from tools.leaks.sanity import check_after_test, check_baseline
+from tools.leaks.trials import run_trials
+from tools.reproducing import NAME as REPRODUCIBLE
 from tools.sealed import open_sealed_test
+from tools.training import load_oof, units_at
 from tools.workbench import Workbench
 
 MOST_REVISIONS = 2
+TIME_TO_DEAL_ANEW = 0.25
+"""Share of the limit that must be left for the search when folds are dealt anew: every candidate is trained again."""
 
 
 async def reviewer(state: ModelingState, desk: Workbench) -> dict[str, Any]:
@@ -34,21 +39,20 @@ async def reviewer(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     task, prepared, profile = desk.framed(state["brief"])
     candidates = desk.log.candidates(state.get("candidates_version", 0))
     checks = [Check.model_validate(check) for check in state["inference"]["checks"]]
-    leak_checks, findings = run_leak_checks(desk, task, prepared, profile)
     chosen = chosen_members(candidates, state["best"])
-    repeated = await check_reproducible(desk, task, prepared, max(chosen, key=lambda pair: pair[1])[0])
-    checks = [*checks, *leak_checks, repeated]
-    for check in [*leak_checks, repeated]:
+    members = [ReleaseMember.model_validate(member) for member in state["inference"]["members"]]
+    made, findings = await _mechanical(desk, task, prepared, profile, candidates[state["best"]], chosen, members)
+    checks = [*checks, *made]
+    for check in made:
         desk.say("check", "reviewer", **check.plain())
-    sent_back = _sent_back(state, desk, task, checks, findings, chosen)
+    sent_back = _sent_back(state, desk, task, prepared, checks, findings, chosen)
     if sent_back is not None:
         return sent_back
     ladder = baseline_ladder(desk, task, prepared, candidates)
     verdict = await asyncio.to_thread(_opinion, state, desk, task, profile, candidates, checks, findings, ladder)
     if prepared.sealed_rows and verdict.decision == "accept":
-        members = [ReleaseMember.model_validate(member) for member in state["inference"]["members"]]
-        test, opening, predictions = await open_sealed_test(desk, task, prepared, members, state["best"])
-        verdict = _after_the_test(task, verdict, candidates[state["best"]], test, opening, ladder)
+        test, opening, predictions = await open_sealed_test(desk, task, prepared, members, state["best"], candidates)
+        verdict = _after_the_test(desk, task, verdict, candidates[state["best"]], test, opening, ladder)
         test_predictions = desk.artifacts.put_array(predictions)
     else:
         test_predictions = None
@@ -61,10 +65,31 @@ async def reviewer(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     }
 
 
+async def _mechanical(
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    profile: Profile,
+    best: Candidate,
+    chosen: list[tuple[Candidate, float]],
+    members: list[ReleaseMember],
+) -> tuple[list[Check], list[Finding]]:
+    """All checks that can be made before the test: on the data beside those that run programs."""
+    (on_data, leaks), (on_programs, faults) = await asyncio.gather(
+        asyncio.to_thread(run_leak_checks, desk, task, prepared, profile),
+        run_trials(desk, task, prepared, chosen, members),
+    )
+    part, constant = load_oof(desk, str(best.oof)), constant_oof(desk, task, prepared)
+    labels, units = desk.labels(prepared), units_at(desk, task, prepared)
+    baseline, doubts = check_baseline(task, best, part, constant, labels, units=units, seed=desk.settings.seed)
+    return [*on_data, *on_programs, baseline], [*leaks, *faults, *doubts]
+
+
 def _sent_back(
     state: ModelingState,
     desk: Workbench,
     task: Task,
+    prepared: Prepared,
     checks: list[Check],
     findings: list[Finding],
     chosen: list[tuple[Candidate, float]],
@@ -73,37 +98,61 @@ def _sent_back(
     revisions = state.get("revisions", 0)
     if revisions >= MOST_REVISIONS or desk.budget.search_left() <= 0:
         return None
-    columns = sorted({str(one.data["column"]) for one in findings if one.severity == "error" and "column" in one.data})
-    columns = [name for name in columns if any(feature.name == name for feature in task.features)]
-    if columns and len(columns) < len(task.features):
-        return _revise_plan(state, desk, task, checks, findings, columns)
+    smaller, reason = _reframed(desk, task, prepared, findings)
+    if smaller is not None:
+        return _revise_plan(state, desk, smaller, reason, checks, findings)
     if any(check.name == TRIAL_ENDED and check.status == "found" for check in checks):
         return _revise_inference(state, desk, checks, findings)
-    problems = [*state["inference"]["problems"]]
-    problems += [
-        f"{check.name}: {check.detail}" for check in checks if check.name == "reproducible" and check.status == "found"
+    everyone = [
+        *state["inference"]["problems"],
+        *(f"{one.name}: {one.detail}" for one in checks if one.name == REPRODUCIBLE and one.status == "found"),
     ]
+    faulty = programs_to_rewrite(findings)
+    problems = {
+        one.id: [*everyone, *([faulty[one.id]] if one.id in faulty else [])]
+        for one, _ in chosen
+        if everyone or one.id in faulty
+    }
     if problems:
         return _revise_program(state, desk, checks, findings, chosen, problems)
     return None
 
 
+def _reframed(
+    desk: Workbench, task: Task, prepared: Prepared, findings: list[Finding]
+) -> tuple[tuple[Task, Prepared] | None, str]:
+    """Task and data without what leaks, and why; None when nothing has to change, or it cannot."""
+    columns = columns_to_drop(findings, task)
+    if columns:
+        kept = [feature.plain() for feature in task.features if feature.name not in columns]
+        gone = dict.fromkeys(columns, "taken away by the review: it gives the target away")
+        reason = f"these columns give the target away: {', '.join(columns)}"
+        return (task.but(features=kept, excluded={**task.excluded, **gone}), prepared), reason
+    wanted, reach = wants_regrouping(findings)
+    if wanted and desk.budget.search_left() >= TIME_TO_DEAL_ANEW * desk.budget.total:
+        dealt = regroup(desk.artifacts, task, prepared, reach=reach, seed=desk.settings.seed)
+        return dealt, "rows repeat across borders: the folds are dealt anew, with repeated rows on one side"
+    return None, ""
+
+
 def _revise_plan(
-    state: ModelingState, desk: Workbench, task: Task, checks: list[Check], findings: list[Finding], columns: list[str]
+    state: ModelingState,
+    desk: Workbench,
+    framed: tuple[Task, Prepared],
+    reason: str,
+    checks: list[Check],
+    findings: list[Finding],
 ) -> dict[str, Any]:
-    """Take leaking columns away from every program and plan again; candidates that saw them are out."""
-    reason = f"these columns give the target away: {', '.join(columns)}"
-    brief = desk.brief(state["brief"])
-    kept = [feature.plain() for feature in task.features if feature.name not in columns]
-    excluded = {**task.excluded, **dict.fromkeys(columns, "taken away by the review: it gives the target away")}
+    """Plan again on other columns or other folds; candidates of the old ones are out. The sealed rows stay."""
+    task, prepared = framed
     version = state.get("candidates_version", 0)
     for one in desk.log.candidates(version).values():
         version = max(version, desk.record(one.but(status="dropped", reason=reason), "reviewer"))
     verdict = Verdict(decision="revise plan", reason=reason, checks=checks, findings=findings)
     desk.say("verdict", "reviewer", f"{verdict.decision}: {reason}", **verdict.plain())
-    smaller = brief.but(task=task.but(features=kept, excluded=excluded).plain())
+    brief = desk.brief(state["brief"]).but(task=task.plain(), prepared=prepared.plain())
     return {
-        "brief": desk.artifacts.put_json(smaller.plain()),
+        "brief": desk.artifacts.put_json(brief.plain()),
         "verdict": verdict.plain(),
         "findings": [*state.get("findings", []), *(finding.plain() for finding in findings)][-40:],
         "candidates_version": version,
@@ -127,14 +176,17 @@ def _revise_program(
     checks: list[Check],
     findings: list[Finding],
     chosen: list[tuple[Candidate, float]],
-    problems: list[str],
+    problems: dict[str, list[str]],
 ) -> dict[str, Any]:
-    """Send every chosen program back to its writer with what was wrong, as a repair branch of its own."""
+    """Send programs back to their writers with what was wrong (candidate → sentences), each as a repair branch."""
     version = state.get("candidates_version", 0)
     branches = []
     revision = state.get("revisions", 0) + 1
     for one, _ in chosen:
-        version = max(version, desk.record(one.but(status="dropped", reason=f"sent back: {problems[0]}"), "reviewer"))
+        if one.id not in problems:
+            continue
+        wrong = problems[one.id]
+        version = max(version, desk.record(one.but(status="dropped", reason=f"sent back: {wrong[0]}"), "reviewer"))
         plan = one.plan.but(id=f"{one.id}-r{revision}", operator="repair", parent=one.id)
         branches.append(
             {
@@ -144,7 +196,7 @@ def _revise_program(
                 "iteration": state["iteration"],
                 "plan": desk.artifacts.put_json(plan.plain()),
                 "program": one.program,
-                "problems": problems,
+                "problems": wrong,
             }
         )
     if state["best"] not in {one.id for one, _ in chosen}:
@@ -152,7 +204,8 @@ def _revise_program(
         version = max(
             version, desk.record(ensemble.but(status="dropped", reason="its members were sent back"), "reviewer")
         )
-    verdict = Verdict(decision="revise program", reason=problems[0], checks=checks, findings=findings)
+    reason = next(iter(problems.values()))[0]
+    verdict = Verdict(decision="revise program", reason=reason, checks=checks, findings=findings)
     desk.say("verdict", "reviewer", f"{verdict.decision}: {verdict.reason}", **verdict.plain())
     return {
         "branches": branches,
@@ -173,9 +226,9 @@ def _opinion(
     ladder: list[dict[str, Any]],
 ) -> Verdict:
     """The verdict before the test: reject what does not work or reproduce, else accept, with the expert's words."""
-    broken = [*state["inference"]["problems"]]
+    broken = [*(f"inference: {problem}" for problem in state["inference"]["problems"]), *refusals(findings)]
     if broken:
-        return Verdict(decision="reject", reason=f"inference: {broken[0]}", checks=checks, findings=findings)
+        return Verdict(decision="reject", reason=broken[0], checks=checks, findings=findings)
     best = candidates[state["best"]]
     facts = {
         "score": best.score.plain() if best.score else None,
@@ -200,6 +253,7 @@ def _opinion(
 
 
 def _after_the_test(
+    desk: Workbench,
     task: Task,
     verdict: Verdict,
     best: Candidate,
@@ -212,34 +266,15 @@ def _after_the_test(
         return verdict.but(
             decision="reject", reason="the model gave invalid predictions for sealed rows", opening=opening
         )
-    findings = [*verdict.findings]
-    if best.score and _apart(best.score, test):
-        findings.append(
-            Finding(
-                id="review-gap",
-                source="review",
-                topic="test gap",
-                severity="warning",
-                text=f"the sealed test score {test.value:.4g} [{test.low:.4g}, {test.high:.4g}] lies apart from the "
-                f"out-of-fold score {best.score.value:.4g} [{best.score.low:.4g}, {best.score.high:.4g}]",
-            )
-        )
-    constant = ladder[0]["value"]
-    if not task.metric.better(test.value, constant):
-        findings.append(
-            Finding(
-                id="review-constant",
-                source="review",
-                topic="no signal",
-                severity="warning",
-                text=f"on the sealed test the model ({test.value:.4g}) is no better than a constant guess was out of fold "
-                f"({constant:.4g}): the columns may hold no signal",
-            )
-        )
-    return verdict.but(test=test.plain(), opening=opening, findings=[finding.plain() for finding in findings])
-
-
-def _apart(one: Score, other: Score) -> bool:
-    """True when the intervals do not overlap."""
-    values = np.array([one.low, one.high, other.low, other.high])
-    return bool(values[1] < values[2] or values[3] < values[0])
+    checks, findings = check_after_test(task, best.score, test, float(ladder[0]["value"]))
+    for check in checks:
+        desk.say("check", "reviewer", **check.plain())
+    against = refusals(findings)
+    return verdict.but(
+        decision="reject" if against else verdict.decision,
+        reason=against[0] if against else verdict.reason,
+        test=test.plain(),
+        opening=opening,
+        checks=[*(check.plain() for check in verdict.checks), *(check.plain() for check in checks)],
+        findings=[*(one.plain() for one in verdict.findings), *(one.plain() for one in findings)],
+    )

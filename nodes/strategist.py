@@ -10,9 +10,11 @@ from state.modeling import ModelingState
 from state.task import Prepared, Task
 from tools.budget import LEAST_RESERVED
 from tools.exploration import explore_predictions
+from tools.promotion import challenge
 from tools.scoring import compare
 from tools.selection import OutOfFold, at_rows, best_of, blend, common_rows, ensemble_members, near_best
-from tools.training import final_fit_seconds, load_oof, reserve_final_fits, score_of, store_oof
+from tools.training import final_fit_seconds, load_oof, reserve_final_fits, score_of, store_oof, units_at
+from tools.units import at
 from tools.workbench import Workbench
 
 Action = Literal["iterate", "ensemble", "stop"]
@@ -29,7 +31,7 @@ def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     if best is None:
         return _nothing_usable(state, desk, candidates)
     parts = {one.id: load_oof(desk, str(one.oof)) for one in usable}
-    desk.say("best", "strategist", candidate=best.id, score=best.score and best.score.value)
+    _announce(desk, task, prepared, best, state.get("best"), parts)
     reserve_final_fits(desk, candidates)
     findings = _findings(state, desk, task, prepared, best, parts[best.id], candidates)
     action, reason = _next_step(state, desk, best, findings, candidates)
@@ -48,20 +50,33 @@ def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     return {**update, "best": best.id, "decision": decision.plain()}
 
 
+def _announce(
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    best: Candidate,
+    former: str | None,
+    parts: dict[str, OutOfFold],
+) -> None:
+    """Tell which candidate has the best score, and of a new one whether its gain over the former is beyond luck."""
+    facts: dict[str, Any] = {"candidate": best.id, "score": best.score and best.score.value}
+    if former in parts and former != best.id:
+        against = challenge(
+            task,
+            desk.labels(prepared),
+            parts[best.id],
+            parts[former],
+            units=units_at(desk, task, prepared),
+            rivals=len(parts) - 1,
+            seed=desk.settings.seed,
+        )
+        facts.update(than=former, gain=against["gain"], sure=against["sure"])
+    desk.say("best", "strategist", **facts)
+
+
 def _nothing_usable(state: ModelingState, desk: Workbench, candidates: dict[str, Candidate]) -> dict[str, Any]:
     """Try again while iterations and time are left; otherwise end with what happened to each candidate."""
-    failures = [
-        Finding(
-            id=f"i{state['iteration']}-fail{number}",
-            source="failure",
-            topic="failure",
-            severity="error",
-            candidate=candidate.id,
-            text=f"{candidate.plan.title}: {candidate.reason}",
-        )
-        for number, candidate in enumerate(candidates.values(), start=1)
-        if candidate.iteration == state["iteration"]
-    ]
+    failures = _failures(state["iteration"], candidates, {"failed", "dropped"})
     if state["iteration"] + 1 < desk.settings.iterations and desk.budget.search_left() > 5:
         decision = Decision(action="iterate", reason="no candidate survived")
         desk.say("decision", "strategist", f"{decision.action}: {decision.reason}", **decision.plain())
@@ -78,6 +93,23 @@ def _nothing_usable(state: ModelingState, desk: Workbench, candidates: dict[str,
     )
 
 
+def _failures(iteration: int, candidates: dict[str, Candidate], ended: set[str]) -> list[Finding]:
+    """One finding per candidate of this iteration that has ended in one of these states."""
+    failed = [one for one in candidates.values() if one.iteration == iteration and one.status in ended]
+    return [
+        Finding(
+            id=f"i{iteration}-fail{number}",
+            source="failure",
+            topic="failure",
+            severity="warning",
+            candidate=one.id,
+            text=f"{one.plan.title} {one.status}: {one.reason}",
+            data={"recipe": one.plan.recipe},
+        )
+        for number, one in enumerate(failed, start=1)
+    ]
+
+
 def _findings(
     state: ModelingState,
     desk: Workbench,
@@ -89,20 +121,7 @@ def _findings(
 ) -> list[Finding]:
     """What this iteration showed: failures, and where the best candidate is wrong."""
     iteration = state["iteration"]
-    failures = [
-        Finding(
-            id=f"i{iteration}-fail{number}",
-            source="failure",
-            topic="failure",
-            severity="warning",
-            candidate=one.id,
-            text=f"{one.plan.title} failed: {one.reason}",
-            data={"recipe": one.plan.recipe},
-        )
-        for number, one in enumerate(
-            (one for one in candidates.values() if one.iteration == iteration and one.status == "failed"), start=1
-        )
-    ]
+    failures = _failures(iteration, candidates, {"failed"})
     shown = explore_predictions(
         task, best, part, desk.labels(prepared), desk.features(prepared), prefix=f"i{iteration}-f"
     )
@@ -210,7 +229,7 @@ def _comparisons(
     best: Candidate,
 ) -> list[dict[str, Any]]:
     """The best against every other candidate, paired on the rows both predicted."""
-    labels = desk.labels(prepared)
+    labels, units = desk.labels(prepared), units_at(desk, task, prepared)
     rows_of = {one.id: common_rows([parts[best.id], parts[one.id]]) for one in usable if one.id != best.id}
     return [
         {
@@ -224,6 +243,7 @@ def _comparisons(
                 task.classes,
                 task.positive,
                 seed=desk.settings.seed,
+                groups=at(units, rows),
             ),
         }
         for name, rows in list(rows_of.items())[:MOST_COMPARED]

@@ -22,6 +22,8 @@ class Brief(Record):
     """Reference: the table as read (Arrow), sealed rows and target included. Never given to a job."""
     test_table: str | None = None
     """Reference: the labelled test file a person gave, as read."""
+    test_source: str = ""
+    """SHA-256 of that file's bytes."""
     read_spec: str | None = None
     """Reference: how the file was read (JSON)."""
     reading_notes: list[str] = Field(default_factory=list)

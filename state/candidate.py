@@ -11,6 +11,9 @@ from state.records import Record
 Operator = Literal["draft", "improve", "repair", "crossover", "ensemble"]
 Status = Literal["planned", "running", "done", "failed", "dropped"]
 Outcome = Literal["done", "refused", "error", "timeout", "memory", "signal", "bad predictions"]
+Route = Literal["report", "fix", "ask", "reject"]
+"""Where a finding leads. report: it is told · fix: back to planning or writing, before the sealed test is opened · ask: a
+person is to decide, at the release gate or after reading · reject: the model is not released."""
 
 
 class Plan(Record):
@@ -78,8 +81,12 @@ class Score(Record):
     folds: list[float]
     low: float
     high: float
-    """95 % bootstrap interval of `value`."""
+    """95 % interval of `value`: by bootstrap over rows, groups or blocks of time, or the metric's own."""
     rows: int
+    fold_numbers: list[int] = Field(default_factory=list)
+    """Which folds `folds` are of, counted from 0; a fold that did not run, or has no such score, is missing."""
+    fold_intervals: list[tuple[float, float]] = Field(default_factory=list)
+    """95 % interval of each of `folds`."""
 
 
 class Member(Record):
@@ -129,6 +136,7 @@ class Finding(Record):
     text: str
     candidate: str | None = None
     severity: Literal["info", "warning", "error"] = "info"
+    route: Route = "report"
     evidence: list[str] = Field(default_factory=list)
     data: dict[str, Any] = Field(default_factory=dict)
 
@@ -163,6 +171,8 @@ class Check(Record):
     name: str
     status: Literal["passed", "found", "reduced", "skipped"]
     detail: str = ""
+    extent: Literal["run", "reduced", "skipped"] = "run"
+    """run: looked at everything it looks at · reduced: at a part, which the detail names · skipped: not made."""
 
 
 class Verdict(Record):

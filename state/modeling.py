@@ -84,7 +84,7 @@ class ModelingState(TypedDict, total=False):
     release_answer: dict[str, Any]
     """Written by the approver: the person's word on the release."""
     release: dict[str, Any]
-    """Written by the publisher: {folder, report, score, low, high, lessons}."""
+    """Written by the publisher: {folder, report, manifest, score, low, high, lessons}; manifest is its SHA-256."""
 
 
 class BranchInput(TypedDict):

@@ -40,6 +40,19 @@ class Baseline(Record):
     score: float
 
 
+class DataOrigin(Record):
+    """Where the data of a build came from, so that its model can be built again."""
+
+    path: str | None = None
+    """Path of the data file when it was read; None for a DataFrame."""
+    table: str | None = None
+    """For a DataFrame: reference of its rows in the artifact store of the machine that built."""
+    test_path: str | None = None
+    """Path of the labelled test file, when the person gave one."""
+    test_source: str | None = None
+    """SHA-256 (hex) of the test file's bytes."""
+
+
 class ReleaseFacts(Record):
     """Everything the manifest and the model card say, gathered by the publisher."""
 
@@ -75,6 +88,7 @@ class ReleaseFacts(Record):
     seed: int = 0
     source: str
     """Hash of the original data."""
+    origin: DataOrigin = Field(default_factory=DataOrigin)
     sandbox: str = ""
     """Tier the programs ran in."""
     versions: dict[str, str] = Field(default_factory=dict)

@@ -53,7 +53,7 @@ class Settings(BaseModel):
     )
     run_timeout: Seconds | None = Field(default=None, gt=0, description="Most seconds of one program execution")
     candidates: int = Field(default=4, ge=1, le=64, description="Solution plans per iteration")
-    iterations: int = Field(default=3, ge=1, le=100, description="Rounds of plan → implement → select")
+    iterations: int = Field(default=8, ge=1, le=100, description="Most rounds of plan → implement → select")
     attempts: int = Field(default=3, ge=1, le=10, description="Executions of one candidate's program, repairs included")
     jobs: int = Field(default=0, ge=0, le=256, description="Programs run at the same time; 0 = number of cores")
     memory_mb: int = Field(default=0, ge=0, description="Most memory of one program; 0 = a share of what is free")
@@ -75,6 +75,12 @@ class Settings(BaseModel):
     )
     llm_timeout: Seconds = Field(default=900.0, gt=0, description="Most seconds of one model reply")
     temperature: float = Field(default=1.0, ge=0, le=2)
+    sandbox: Literal["auto", "T1", "T2", "T3"] = Field(
+        default="auto", description="Sandbox tier of programs; auto takes the strongest that works here"
+    )
+    allow_unsandboxed: bool = Field(
+        default=False, description="Run programs a language model wrote even where only the basic tier (T3) works"
+    )
     fresh: bool = Field(default=False, description="Ignore results of earlier runs (benchmarks)")
     name: str = Field(default="", description="Readable name of the run; made up when empty")
 

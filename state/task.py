@@ -121,7 +121,7 @@ class Prepared(Record):
     sealed_features: str
     sealed_labels: str
     sealed_key: str
-    """Content hash of data file, target and sealed rows: what openings of the test set are counted under."""
+    """Content hash of data, target and way of sealing (of a given test file: its rows): what openings are counted under."""
     rows: int
     sealed_rows: int
     read_spec: str

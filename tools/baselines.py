@@ -10,10 +10,12 @@ import pandas as pd
 from state.candidate import Candidate
 from state.task import Prepared, Task
 from tools.naive import constant_predictions, seasonal_naive
-from tools.scoring import score
+from tools.receipts import Number, baseline_id, number_id, record_numbers
+from tools.scoring import interval, score
 from tools.selection import OutOfFold
 from tools.splits import group_codes
-from tools.training import fold_rows
+from tools.training import fold_rows, units_at
+from tools.units import at, drawn
 from tools.workbench import Workbench
 
 
@@ -60,26 +62,46 @@ def seasonal_oof(desk: Workbench, task: Task, prepared: Prepared) -> OutOfFold |
 def baseline_ladder(
     desk: Workbench, task: Task, prepared: Prepared, candidates: dict[str, Candidate]
 ) -> list[dict[str, Any]]:
-    """Steps as {name, value, note}; linear and boosted are the plain candidates of the first iteration."""
-    labels = desk.labels(prepared)
+    """Steps as {name, value, low, high, rows, note}; linear and boosted are plain candidates of the first iteration.
 
-    def value(part: OutOfFold) -> float:
-        return score(task.metric, labels[part.rows], part.values, task.classes, task.positive)
+    low and high are the 95 % interval. Writes the steps' receipts into the run's log.
+    """
+    labels, units = desk.labels(prepared), units_at(desk, task, prepared)
+
+    def step(name: str, part: OutOfFold, note: str) -> dict[str, Any]:
+        judged = task.metric, labels[part.rows], part.values, task.classes, task.positive
+        low, high = interval(*judged, seed=desk.settings.seed, groups=at(units, part.rows))
+        return {"name": name, "value": score(*judged), "low": low, "high": high, "rows": len(part.rows), "note": note}
 
     constant = constant_oof(desk, task, prepared)
-    ladder: list[dict[str, Any]] = [
-        {"name": "constant", "value": value(constant), "note": "the best constant prediction"}
-    ]
+    ladder: list[dict[str, Any]] = [step("constant", constant, "the best constant prediction")]
     seasonal = seasonal_oof(desk, task, prepared)
     if seasonal is not None:
-        ladder.append({"name": "seasonal naive", "value": value(seasonal), "note": "the value one season earlier"})
+        ladder.append(step("seasonal naive", seasonal, "the value one season earlier"))
     for name in ("linear", "boosting"):
         first = next((one for one in candidates.values() if one.plan.recipe == name and one.usable), None)
         # A score on fewer rows does not compare with the others.
         if first is not None and first.score is not None and first.score.rows == constant.rows.size:
-            step = {"name": name, "value": first.score.value, "note": first.plan.title, "candidate": first.id}
-            ladder.append(step)
+            known = {key: getattr(first.score, key) for key in ("value", "low", "high", "rows")}
+            ladder.append({"name": name, **known, "note": first.plan.title, "candidate": first.id})
+    record_numbers(desk, "reviewer", [_receipt(desk, task, prepared, one) for one in ladder])
     return ladder
+
+
+def _receipt(desk: Workbench, task: Task, prepared: Prepared, step: dict[str, Any]) -> Number:
+    candidate = step.get("candidate")
+    return Number(
+        id=baseline_id(step["name"]),
+        title=f"{step['name']} baseline: {step['note']}",
+        **{name: step[name] for name in ("value", "low", "high", "rows")},
+        metric=task.metric.name,
+        rows_are="rows, out of fold",
+        method=f"scored on the same folds as the candidates; 95 % interval by bootstrap of {drawn(task)}",
+        candidate=candidate,
+        inputs={"labels": prepared.labels, "folds": prepared.folds},
+        made_of=[number_id("oof", candidate)] if candidate else [],
+        seed=desk.settings.seed,
+    )
 
 
 def _pooled(rows: list[np.ndarray], values: list[np.ndarray]) -> OutOfFold:

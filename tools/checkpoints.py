@@ -7,6 +7,7 @@
 - No write leaves the file locked across steps of the event loop, so the run's log may be written from anywhere.
 - The file is one of ours: private, durable, patient with other writers, and of a format we know (tools/database.py).
 - Whatever cannot be read or written is named: which file, which thread.
+- Threads can be copied and pruned, which LangGraph's own saver for SQLite refuses; nothing else is lost by it.
 
 `graph_version` fingerprints a compiled graph. A run stores it and a resume compares it, because LangGraph itself
 silently finishes a run whose pending node was renamed.
@@ -15,9 +16,10 @@ silently finishes a run whose pending node was renamed.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,10 +36,50 @@ from langgraph.checkpoint.base import id as checkpoint_ids
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from state.errors import StoreError
+from state.errors import StoreError, UsageError
 from state.records import content_key
 from tools.crash import crash_point
 from tools.database import BUSY_SECONDS, check_format, create, named_errors
+
+_ORPHANED_WRITES = """
+    DELETE FROM writes WHERE NOT EXISTS (
+        SELECT 1 FROM checkpoints AS kept WHERE kept.thread_id = writes.thread_id
+        AND kept.checkpoint_ns = writes.checkpoint_ns AND kept.checkpoint_id = writes.checkpoint_id
+    )"""
+_OUTLIVED = """
+    checkpoints.thread_id = :thread AND checkpoints.checkpoint_id < (
+        SELECT max(newest.checkpoint_id) FROM checkpoints AS newest
+        WHERE newest.thread_id = :thread AND newest.checkpoint_ns IN (checkpoints.checkpoint_ns, '')
+    )"""
+"""Older than the newest of its own namespace, or than the newest of the main graph: then its branch has ended."""
+PRUNE = (f"DELETE FROM checkpoints WHERE {_OUTLIVED}", f"{_ORPHANED_WRITES} AND thread_id = :thread")  # noqa: S608 - fixed
+"""Statements that delete what a thread does not need to go on."""
+DOOMED = f"""
+    SELECT count(*), coalesce(sum(length(checkpoint) + length(metadata) + (
+        SELECT coalesce(sum(length(value)), 0) FROM writes WHERE writes.thread_id = checkpoints.thread_id
+        AND writes.checkpoint_ns = checkpoints.checkpoint_ns AND writes.checkpoint_id = checkpoints.checkpoint_id
+    )), 0) FROM checkpoints WHERE {_OUTLIVED}"""  # noqa: S608 - fixed words only
+"""How many checkpoints these would delete, and the bytes of their content."""
+_DELETE = ("DELETE FROM checkpoints WHERE thread_id = :thread", "DELETE FROM writes WHERE thread_id = :thread")
+_DELETE_RUN = (
+    """
+    DELETE FROM writes WHERE EXISTS (
+        SELECT 1 FROM checkpoints AS made WHERE made.thread_id = writes.thread_id
+        AND made.checkpoint_ns = writes.checkpoint_ns AND made.checkpoint_id = writes.checkpoint_id
+        AND json_extract(CAST(made.metadata AS TEXT), '$.run_id') = :run
+    )""",
+    "DELETE FROM checkpoints WHERE json_extract(CAST(metadata AS TEXT), '$.run_id') = :run",
+)
+_COPY = (
+    """
+    INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
+    SELECT :target, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata
+    FROM checkpoints WHERE thread_id = :source""",
+    """
+    INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value)
+    SELECT :target, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value
+    FROM writes WHERE thread_id = :source""",
+)
 
 
 class StrictSerializer(JsonPlusSerializer):
@@ -113,6 +155,71 @@ class RunSaver(AsyncSqliteSaver):
         with named_errors(self.path):
             async with self.lock, self.conn.execute(statement, [cell for row in rows for cell in row]):
                 pass
+
+    # ---- whole threads -----------------------------------------------------------------------------------------
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Delete checkpoints that no resume needs, and their writes, all or none.
+
+        strategy: `keep_latest` keeps the newest checkpoint of every namespace with its writes, and nothing of branches
+        that the newest checkpoint of the main graph has left behind; `delete` keeps nothing. Threads that are not there
+        are no error. Raises UsageError for another strategy. The file keeps its size until it is vacuumed.
+        """
+        if strategy not in {"keep_latest", "delete"}:
+            raise UsageError(f"there is no strategy {strategy!r} of pruning", hint="keep_latest or delete")
+        statements = PRUNE if strategy == "keep_latest" else _DELETE
+        await self._write_all([(sql, {"thread": str(thread)}) for thread in thread_ids for sql in statements])
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy all rows of a thread to another one of the same database, which must hold none. All or none."""
+        await self._write_all(
+            [(sql, {"source": str(source_thread_id), "target": str(target_thread_id)}) for sql in _COPY],
+            unless=str(target_thread_id),
+        )
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints that these invocations of the graph made (`run_id` in their metadata), and their writes."""
+        await self._write_all([(sql, {"run": str(run_id)}) for run_id in run_ids for sql in _DELETE_RUN])
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """`aprune` from another thread than that of the event loop."""
+        self._from_outside(self.aprune(thread_ids, strategy=strategy))
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """`acopy_thread` from another thread than that of the event loop."""
+        self._from_outside(self.acopy_thread(source_thread_id, target_thread_id))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """`adelete_for_runs` from another thread than that of the event loop."""
+        self._from_outside(self.adelete_for_runs(run_ids))
+
+    def _from_outside(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            inside = asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            inside = False
+        if inside:
+            work.close()
+            raise asyncio.InvalidStateError("on the event loop's own thread, await the method whose name begins with a")
+        asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+    async def _write_all(self, statements: Sequence[tuple[str, dict[str, str]]], unless: str = "") -> None:
+        """Carry out statements all or none, off the loop. `unless`: a thread that must hold nothing yet."""
+        await self.setup()
+        async with self.lock:
+            await asyncio.to_thread(_in_one_transaction, self.path, statements, unless)
+
+
+def _in_one_transaction(path: Path, statements: Sequence[tuple[str, dict[str, str]]], unless: str) -> None:
+    # A connection of its own: the saver's would keep the file locked over several turns of the loop, see aput_writes.
+    with named_errors(path), closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        if unless and connection.execute("SELECT 1 FROM checkpoints WHERE thread_id = ?", [unless]).fetchone():
+            raise UsageError(f"thread {unless!r} holds checkpoints already", hint="copy to an id that is not in use")
+        for sql, values in statements:
+            connection.execute(sql, values)
+        connection.execute("COMMIT")  # without it, closing undoes everything
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from state.errors import BuildFailed
 from state.jobs import Job, Receipt
 from state.release import ReleaseMember
 from state.task import Task
+from tools.portable.saving import FORMAT
 from tools.workbench import Workbench
 
 GRACE = 5.0
@@ -62,7 +63,8 @@ def _fit_job(desk: Workbench, task: Task, one: Candidate, features: str, train: 
     return Job(
         kind="fit",
         files=files,
-        params={"task": task.for_program(effective), "seed": desk.settings.seed},
+        # The format of stored models is part of the key: a model stored in an earlier one is not to be found again.
+        params={"task": task.for_program(effective), "seed": desk.settings.seed, "model_format": FORMAT},
         # Effective parameters are replayed without a clock; a program that has none gets the time that is left.
         time_limit=None if effective else max(1.0, desk.budget.left()),
         limits=desk.limits(max(2.0, desk.budget.left()) + GRACE),

@@ -21,7 +21,9 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 
+from tools.catalogue import Catalogue
 from tools.checkpoints import RunSaver, StrictSerializer, open_saver
+from tools.forking import copy_run
 from tools.home import home, run_folder
 
 
@@ -80,6 +82,28 @@ class HomeSaver(BaseCheckpointSaver[str]):
         async with _existing({"configurable": {"thread_id": thread_id}}) as saver:
             if saver is not None:
                 await saver.adelete_thread(thread_id)
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Delete checkpoints that no resume needs, each thread's in its own database. See `RunSaver.aprune`."""
+        for thread_id in thread_ids:
+            async with _existing({"configurable": {"thread_id": thread_id}}) as saver:
+                if saver is not None:
+                    await saver.aprune([thread_id], strategy=strategy)
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread with the run it holds: the copy is a run of its own, with log and catalogue row.
+
+        A thread that holds no run of ours is not there to be copied. Raises UsageError when the target is taken.
+        """
+        await asyncio.to_thread(_copy, str(source_thread_id), str(target_thread_id))
+
+
+def _copy(source: str, target: str) -> None:
+    catalogue = Catalogue(home() / "catalogue.db")
+    try:
+        copy_run(catalogue, catalogue.run(source), target)
+    finally:
+        catalogue.close()
 
 
 @asynccontextmanager

@@ -11,8 +11,9 @@ import pandas as pd
 
 from state.candidate import Candidate, Decision, Finding, IterationPlan, Verdict
 from state.modeling import ModelingState
-from state.release import Baseline, ReleaseFacts, ReleaseMember
+from state.release import Baseline, DataOrigin, ReleaseFacts, ReleaseMember
 from state.task import Prepared, Task
+from tools.appraisal import appraise
 from tools.explaining import Importance
 from tools.exploration import worst_rows
 from tools.release.examples import example_job, example_predictions
@@ -21,7 +22,8 @@ from tools.release.layout import runtime_files
 from tools.release.training import fitting_order
 from tools.report.facts import ReportFacts, summarise_exchanges
 from tools.report.page import write_report
-from tools.sandbox import tier
+from tools.sandbox import mark
+from tools.tracing import collect_numbers
 from tools.training import load_oof
 from tools.workbench import Workbench, library_versions
 
@@ -114,11 +116,24 @@ def _release_facts(
         sealed_rows=prepared.sealed_rows,
         seed=desk.settings.seed,
         source=prepared.source,
-        sandbox=tier(),
+        origin=_origin(desk, state["brief"]),
+        sandbox=mark(desk.settings.sandbox),
         versions=library_versions(),
         baselines=[Baseline(name=step["name"], score=step["value"]) for step in state.get("ladder", [])],
         checks=verdict.checks,
         limits=[finding.text for finding in verdict.findings if finding.severity != "info"],
+    )
+
+
+def _origin(desk: Workbench, reference: str) -> DataOrigin:
+    """Where the data came from; a DataFrame's rows are named by their reference, since no file holds them."""
+    brief = desk.brief(reference)
+    data, test = brief.settings["data"], brief.settings["test_data"]
+    return DataOrigin(
+        path=str(Path(data).expanduser().absolute()) if data else None,
+        table=None if data else brief.table,
+        test_path=str(Path(test).expanduser().absolute()) if test else None,
+        test_source=brief.test_source or None,
     )
 
 
@@ -146,6 +161,18 @@ def write_run_report(
     tested = state.get("test_predictions")
     sealed = desk.artifacts.get_frame(prepared.sealed_labels)["label"].to_numpy() if tested else None
     brief = desk.brief(state["brief"])
+    verdict = Verdict.model_validate(state["verdict"])
+    appraisal = appraise(
+        desk,
+        task,
+        prepared,
+        best.id,
+        candidates,
+        ladder=state.get("ladder", []),
+        test=verdict.test,
+        test_predictions=tested,
+        importance=importance,
+    )
     write_report(
         path,
         ReportFacts(
@@ -162,7 +189,7 @@ def write_run_report(
             best=best.id,
             decisions=[Decision.model_validate(event["data"]) for event in events if event["kind"] == "decision"],
             findings=[Finding.model_validate(finding) for finding in state.get("findings", [])],
-            verdict=Verdict.model_validate(state["verdict"]),
+            verdict=verdict,
             oof_labels=desk.labels(prepared)[part.rows],
             oof_predictions=part.values,
             oof_times=features[times].to_numpy()[part.rows] if times else None,
@@ -173,11 +200,9 @@ def write_run_report(
             else None,
             importance=importance,
             baselines=state.get("ladder", []),
-            segments=[
-                {"segment": finding["text"], "rows": finding["data"].get("rows"), "score": None, "note": ""}
-                for finding in state.get("findings", [])
-                if finding["topic"] == "segment"
-            ],
+            segments=appraisal.segments,
+            calibrations=appraisal.calibrations,
+            numbers=collect_numbers(candidates, desk.log.events()),
             answers=[
                 {"gate": event["data"]["gate"], "time": event["time"], "text": _answer_text(event["data"]["answer"])}
                 for event in events
@@ -205,7 +230,7 @@ def _run_facts(desk: Workbench, state: ModelingState, release: Path | None, refi
         "status": "released" if release else "rejected",
         "settings": desk.settings.model_dump(mode="json"),
         "versions": {**library_versions(), "modelwright": version()},
-        "tier": tier(),
+        "tier": mark(desk.settings.sandbox),
         "refit": refit,
     }
 

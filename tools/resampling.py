@@ -17,34 +17,53 @@ Codes = NDArray[np.int64]
 Statistic = Callable[[Array], Array]
 """Weights of shape (resamples, rows) → one metric value per resample; NaN where the metric is undefined."""
 
+LEAST_UNITS = 3
+"""With fewer groups or blocks than this, drawing them whole says nothing; then rows are drawn."""
 _RARE = 20
 """A class with fewer rows than this is resampled on its own, so that no resample lacks it."""
 
 
-def draw_weights(codes: Codes | None, groups: Codes | None, repeats: int, rows: int, seed: int) -> Array:
-    """Weights (repeats, rows). Groups are drawn whole; else rows are drawn, within classes when one is rare.
+def draw_weights(
+    codes: Codes | None, units: Codes | None, repeats: int, rows: int, seed: int, size: int | None = None
+) -> Array:
+    """Weights (repeats, rows). Units are drawn whole; else rows are drawn, within classes when one is rare.
 
-    `codes` are class numbers or None for regression; `groups` are entity numbers or None.
+    `codes` are class numbers or None for regression; `units` are numbers of what is drawn together (an entity, a block
+    of time) or None. size: rows a resample stands for when it is not `rows`: so many rows, or units in that proportion.
     """
     rng = np.random.default_rng(seed)
-    if groups is not None and len(np.unique(groups)) >= 5:
-        _, index = np.unique(groups, return_inverse=True)
-        return _counts(rng, np.arange(index.max() + 1), repeats)[:, index]
+    part = 1.0 if size is None else size / max(1, rows)
+    if units is not None and len(np.unique(units)) >= LEAST_UNITS:
+        _, index = np.unique(units, return_inverse=True)
+        return _counts(rng, int(index.max()) + 1, repeats, part)[:, index]
     if codes is None or np.bincount(codes)[np.unique(codes)].min() >= _RARE:
-        return _counts(rng, np.arange(rows), repeats)
+        return _counts(rng, rows, repeats, part)
     weights = np.zeros((repeats, rows))
     for code in np.unique(codes):
         members = np.flatnonzero(codes == code)
-        weights[:, members] = _counts(rng, members, repeats)
+        weights[:, members] = _counts(rng, len(members), repeats, part)
     return weights
 
 
-def _counts(rng: np.random.Generator, members: Codes, repeats: int) -> Array:
-    """How often each of the members is drawn, drawing as many as there are, with replacement."""
-    size = len(members)
-    drawn = rng.integers(0, size, size=(repeats, size), dtype=np.int64)
-    drawn += np.arange(repeats, dtype=np.int64)[:, None] * size
-    return np.bincount(drawn.ravel(), minlength=repeats * size).reshape(repeats, size).astype(np.float64)
+def _counts(rng: np.random.Generator, members: int, repeats: int, part: float = 1.0) -> Array:
+    """How often each of the members is drawn with replacement, drawing `part` as many as there are, one at least."""
+    size = max(1, round(members * part))
+    drawn = rng.integers(0, members, size=(repeats, size), dtype=np.int64)
+    drawn += np.arange(repeats, dtype=np.int64)[:, None] * members
+    return np.bincount(drawn.ravel(), minlength=repeats * members).reshape(repeats, members).astype(np.float64)
+
+
+def statistic_of(
+    name: str, needs: str, labels: Array | Codes, predictions: Array, classes: int, positive: int
+) -> Statistic:
+    """The statistic of any metric: labels are class numbers, or values where the metric needs values."""
+    if needs == "values":
+        values = predictions.reshape(-1)
+        return value_statistic(name, labels.astype(np.float64), np.maximum(values, 0.0) if name == "rmsle" else values)
+    codes = labels.astype(np.int64)
+    if needs == "probabilities":
+        return probability_statistic(name, codes, predictions, positive)
+    return label_statistic(name, codes, np.argmax(predictions, axis=1), classes, positive)
 
 
 def value_statistic(name: str, y: Array, p: Array) -> Statistic:

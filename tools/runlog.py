@@ -10,6 +10,7 @@ them, whatever was appended later.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from state.candidate import Candidate
 from state.records import canonical_json
 from tools.catalogue import now
 from tools.database import Database, clean, pack
+from tools.history import History
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -43,6 +45,32 @@ class RunLog:
         """Events with a number above `after`, in order: {seq, time, kind, role, text, data}."""
         rows = self.database.read("SELECT * FROM events WHERE seq > ? ORDER BY seq", [after])
         return [{**row, "data": json.loads(row["data"])} for row in rows]
+
+    def marks(self) -> dict[str, int]:
+        """How far the log has come: {version, exchanges}, the newest row of the candidate log and of the exchanges."""
+        rows = self.database.read(
+            "SELECT (SELECT coalesce(max(version), 0) FROM candidates) AS version, "
+            "(SELECT coalesce(max(number), 0) FROM exchanges) AS exchanges"
+        )
+        return rows[0] if rows else {"version": 0, "exchanges": 0}
+
+    def history(self) -> History:
+        """The steps of the run, with what each took, and which step each event belongs to."""
+        return History(self.events(), self.exchanges())
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Everything in the log's tables as it lies there, for a copy: {events, candidates, exchanges}."""
+        return {
+            table: self.database.read(f"SELECT * FROM {table} ORDER BY {number}")  # noqa: S608 - our own tables
+            for table, number in (("events", "seq"), ("candidates", "version"), ("exchanges", "number"))
+        }
+
+    def stored_checkpoints(self, ids: Collection[str]) -> set[str]:
+        """Those of these checkpoints that are still stored; the others were pruned, or never lay here."""
+        if not self.database.read("SELECT 1 FROM sqlite_master WHERE name = 'checkpoints'"):
+            return set()
+        rows = self.database.read("SELECT DISTINCT checkpoint_id FROM checkpoints")
+        return {row["checkpoint_id"] for row in rows} & set(ids)
 
     # ---- candidates ----------------------------------------------------------------------------------------
 

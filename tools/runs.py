@@ -26,6 +26,11 @@ def readable_name(run_id: str, taken: set[str]) -> str:
     return _numbered(f"{_FIRST[number % len(_FIRST)]}-{_SECOND[number // len(_FIRST) % len(_SECOND)]}", taken)
 
 
+def free_name(catalogue: Catalogue, wanted: str) -> str:
+    """The name, with a number when another run has it: names must tell runs apart."""
+    return _numbered(wanted, {row.name for row in catalogue.runs()})
+
+
 def _numbered(stem: str, taken: set[str]) -> str:
     name, count = stem, 2
     while name in taken:

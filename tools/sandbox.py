@@ -1,30 +1,55 @@
-"""What surrounds a program while it runs: its environment, its share of memory, and the name of the sandbox tier.
+"""What surrounds a program while it runs: its environment, its share of memory, and the sandbox tier.
 
-The tier is "basic" (T3). What it covers:
+What each tier holds and what it leaves open is told in docs/security.md, in short:
 
-- a process group and session of its own, killed whole (daemonised descendants included) at the end of the job, at a
-  limit, when the awaiting task is cancelled, and when the orchestrating process dies by any signal;
-- an environment made from an allow-list: nothing of the parent's environment is passed on but what is named here;
-- hard limits on wall time, memory of the whole process tree, size of a single allocation area, disk, output, processes
-  and threads; no core files; no new privileges through setuid programs;
-- no open file of ours is inherited; what comes back is copied by a collector that takes regular files with plain names.
+- every tier: a process group of its own, killed whole at the end, at a limit, when the awaiting task is cancelled and
+  when the orchestrating process dies; an environment made from an allow-list; hard limits on wall time, memory of the
+  whole tree, disk, output, processes and threads; no inherited file; outputs taken by a collector that follows no link.
+- "standard (T2)" adds Landlock and a system call filter: no network, no file but libraries and the job's own, no
+  signal to other processes; nothing needs to be installed or allowed.
+- "strong (T1)" adds namespaces: the job has mounts, processes, a network and shared memory of its own, all empty.
+- "basic (T3)" is what remains where neither can be entered (macOS, old kernels). A program runs as the same user: it
+  can open the network, read whatever this user can read (the data file and the store with its labels included) and
+  signal this user's processes. Nothing can prevent that there; what we do is to put nothing but a job's inputs into
+  its folder, to keep secrets out of its environment and labels out of its inputs, and to say so beside every score.
+  Code that nobody has read must not run in this tier without a person's word.
 
-What it does not cover: a program runs as the same user, so it can open the network, read any file this user can read
-(other processes' environments included), write where this user can write, and signal this user's processes; shared
-memory it leaves behind stays. Code that nobody has read should not run in this tier. On systems without /proc the
-limits are sampled once a second, descendants that leave their session are not found, and orphans are possible.
+On systems without /proc the limits are sampled once a second, descendants that leave their session are not found, and
+orphans are possible.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import site
+import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psutil
+from state.errors import SafetyRefused, UsageError
+from tools.experts.provider import is_builtin
+from tools.home import home
 
-TIER = "basic (T3)"
+if TYPE_CHECKING:
+    from state.settings import Settings
+
+TIERS = {"T1": "strong (T1)", "T2": "standard (T2)", "T3": "basic (T3)"}
+"""Short name → the name people see."""
+UNCONTAINED = (
+    "a program can read this user's files and open the network, so nothing protects keys, data or scores from it"
+)
+_WRITERS = ("engineer", "operations")
+"""Roles whose answers are run."""
+_LIBRARY_FOLDERS = ("site-packages", "dist-packages")
+_probing = threading.Lock()
+_probes: dict[tuple[str, ...], Probe] = {}
+
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 _MEMORY_SHARE = 0.8
 _LEAST_MEMORY_MB = 512
@@ -35,9 +60,146 @@ _CGROUPS = (
 """Folder, limit, use, and the line of memory.stat that names file cache the kernel gives back: version 2, version 1."""
 
 
-def tier() -> str:
-    """Name of the sandbox tier jobs run in, as doctor, report and manifest show it."""
-    return TIER
+@dataclass(frozen=True)
+class Probe:
+    """What the tiers of this machine came to."""
+
+    tier: str
+    """Short name of the strongest tier that works."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Stronger tiers, short names, with the reason why they cannot be entered."""
+    landlock: int = 0
+    """Version of Landlock; 0 when there is none."""
+    user: str = "own"
+    """Whom programs run as in T1 and T2: "spare" (a user id of nobody), "root" or "own"."""
+    passage: bool = False
+    """In T2, programs of a spare user keep the capability to pass closed folders; Landlock says which files."""
+
+    @property
+    def name(self) -> str:
+        return TIERS[self.tier]
+
+
+def checked_tier(name: str) -> str:
+    """A tier's short name, or UsageError."""
+    if name not in TIERS:
+        raise UsageError(f"{name!r} is no sandbox tier", hint=f"tiers are auto, {', '.join(TIERS)}")
+    return name
+
+
+def choose_tier(wanted: str = "auto") -> str:
+    """Short name of the tier to use: the wanted one, or the strongest that a real trial found. Tried once per process.
+
+    MODELWRIGHT_SANDBOX stands in for "auto". Raises SafetyRefused when the wanted tier cannot be entered here.
+    """
+    if wanted == "auto":
+        wanted = os.environ.get("MODELWRIGHT_SANDBOX", "").strip() or "auto"
+    if wanted == "auto":
+        return probe().tier
+    if checked_tier(wanted) != "T3" and probe((wanted,)).tier != wanted:
+        raise SafetyRefused(
+            f"sandbox tier {TIERS[wanted]} was asked for, and cannot be entered here: {probe((wanted,)).refused[wanted]}",
+            hint="`modelwright doctor` says what this machine offers; without --sandbox the strongest tier is taken",
+        )
+    return wanted
+
+
+def probe(tiers: tuple[str, ...] = ("T1", "T2")) -> Probe:
+    """Try tiers by running a small program in each, strongest first, until one works. Tried once per process.
+
+    Writes a folder below our home, and removes it.
+    """
+    with _probing:
+        if tiers not in _probes:
+            _probes[tiers] = _probe(tiers)
+        return _probes[tiers]
+
+
+def tier(wanted: str = "auto") -> str:
+    """Name of the sandbox tier jobs run in, as doctor, progress, report and manifest show it."""
+    return TIERS[choose_tier(wanted)]
+
+
+def mark(wanted: str = "auto") -> str:
+    """The tier's name for report and manifest; in T3 with the warning that belongs to every score."""
+    name = tier(wanted)
+    return f"{name}: {UNCONTAINED}" if name == TIERS["T3"] else name
+
+
+def admit(settings: Settings) -> str:
+    """The tier for a run of these settings, before any work.
+
+    Raises SafetyRefused when programs of a language model would run in T3 and nobody has allowed it, and when what we
+    keep lies where programs can read it in any tier.
+    """
+    chosen = choose_tier(settings.sandbox)
+    if chosen != "T3" and (folder := visible_in(home(), chosen)):
+        raise SafetyRefused(
+            f"our own folder {str(home())!r} lies in {folder!r}, which every program may read, labels included",
+            hint="set MODELWRIGHT_HOME to a folder of your own",
+        )
+    writers = _foreign_writers(settings)
+    if chosen == "T3" and writers and not settings.allow_unsandboxed:
+        why = "".join(f"\n  {TIERS[one]}: {reason}" for one, reason in probe().refused.items())
+        raise SafetyRefused(
+            f"programs written by {settings.expert_for(writers[0])!r} would run in sandbox tier {TIERS['T3']}, "
+            f"where {UNCONTAINED}{why}",
+            hint="`modelwright doctor` says how to get a stronger tier; the builtin expert may run as it is; "
+            "--allow-unsandboxed runs such programs all the same",
+        )
+    return chosen
+
+
+def visible_in(path: str | Path, tier: str) -> str:
+    """The folder through which programs of T1 or T2 can read a path, since it holds libraries; empty when they cannot."""
+    from tools.executors import views
+
+    names = {os.path.abspath(path), os.path.realpath(path)}
+    folders = (*views.libraries(), *([views.SHARED_MEMORY] if tier == "T2" else []))
+    return next((folder for folder in folders if any(views.is_below(name, folder) for name in names)), "")
+
+
+def begin_trial(settings: Settings) -> None:
+    """Find the tier in the background, for whoever will ask soon; wait for it only where it decides about the run.
+
+    Raises what `admit` raises.
+    """
+    if settings.sandbox != "auto" or _foreign_writers(settings):
+        admit(settings)
+    else:
+        threading.Thread(target=probe, name="modelwright-sandbox", daemon=True).start()
+
+
+def _foreign_writers(settings: Settings) -> list[str]:
+    return [role for role in _WRITERS if not is_builtin(settings.expert_for(role))]
+
+
+def _probe(tiers: tuple[str, ...]) -> Probe:
+    if not sys.platform.startswith("linux"):
+        return Probe("T3", dict.fromkeys(tiers, "only Linux has what it needs"))
+    with tempfile.TemporaryDirectory(prefix="probe-", dir=home(), ignore_cleanup_errors=True) as folder:
+        told = {
+            "folder": os.path.realpath(folder),
+            "tiers": tiers,
+            "prefix": sys.prefix,
+            "path": [path for path in sys.path if os.path.basename(path) in _LIBRARY_FOLDERS],
+        }
+        script = Path(__file__).with_name("executors") / "probe.py"
+        done = subprocess.run(
+            [sys.executable, "-S", "-P", "-B", str(script), json.dumps(told)],
+            env=environment(Path(folder), 1),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        words = done.stderr.strip().splitlines()
+        return Probe("T3", dict.fromkeys(tiers, words[-1] if words else f"the trial ended with {done.returncode}"))
+    return Probe(**{**answer, "tier": answer["tier"] or "T3"})
 
 
 def environment(folder: Path, threads: int) -> dict[str, str]:
@@ -84,7 +246,7 @@ def library_paths() -> list[str]:
     default = {os.path.realpath(path) for path in site.getsitepackages()}
     found = []
     for path in sys.path:
-        is_library = os.path.basename(path) in ("site-packages", "dist-packages")
+        is_library = os.path.basename(path) in _LIBRARY_FOLDERS
         if is_library and os.path.realpath(path) not in default and os.path.isdir(path):
             found.append(path)
     return found
@@ -92,6 +254,8 @@ def library_paths() -> list[str]:
 
 def default_memory_mb(slots: int) -> int:
     """Most megabytes one program may use: 80 % of what is free now, shared between the slots, at least 512."""
+    import psutil
+
     free = psutil.virtual_memory().available
     room = _cgroup_room()
     if room is not None:

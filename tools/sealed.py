@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from state.candidate import Score
-from state.jobs import Job
+from state.candidate import Candidate, Score
+from state.jobs import Job, Receipt
 from state.records import content_key
 from state.release import ReleaseMember
 from state.task import Prepared, Task
+from tools.expectation import expect_sealed
+from tools.receipts import Number, number_id, record_numbers
 from tools.scoring import check_predictions, interval, score
+from tools.units import drawn, units_of
 from tools.workbench import Workbench
 
 
 async def open_sealed_test(
-    desk: Workbench, task: Task, prepared: Prepared, members: list[ReleaseMember], candidate: str
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    members: list[ReleaseMember],
+    candidate: str,
+    candidates: Mapping[str, Candidate] | None = None,
 ) -> tuple[Score | None, dict[str, Any], np.ndarray]:
-    """Record the opening, let the fitted members predict the sealed rows, and score them here.
+    """Write down what is expected, record the opening, let the fitted members predict the sealed rows, score them here.
 
-    Returns score (None when a prediction was invalid), the opening's receipt, and the predictions. Writes one row in
-    the catalogue's openings; opening again for the same run and code is the same opening.
+    candidates: those the state knows, which the choice was among; all of the log when None. Returns score (None when a
+    prediction was invalid), the opening's receipt, and the predictions. Writes one row in the catalogue's openings, and
+    the receipts of the numbers into the run's log; opening again for the same run and code is the same opening.
     """
+    await asyncio.to_thread(expect_sealed, desk, task, prepared, candidate, candidates)
     opening = desk.catalogue.open_test(
         prepared.sealed_key,
         run_id=desk.run_id,
@@ -31,30 +42,51 @@ async def open_sealed_test(
         code_hash=content_key([member.program for member in members]),
         data_hash=prepared.source,
     )
-    predictions = await predict_members(desk, task, members, prepared.sealed_features)
-    labels = desk.artifacts.get_frame(prepared.sealed_labels)["label"].to_numpy()
+    receipts = await _predict_jobs(desk, task, members, prepared.sealed_features)
+    sealed = desk.artifacts.get_frame(prepared.sealed_labels)
+    predictions = _mean(desk, task, len(sealed), members, receipts)
+    labels = sealed["label"].to_numpy()
     if check_predictions(predictions, len(labels), task.classes):
         return None, opening, predictions
-    low, high = interval(task.metric, labels, predictions, task.classes, task.positive, seed=desk.settings.seed)
-    value = score(task.metric, labels, predictions, task.classes, task.positive)
-    return Score(value=value, folds=[], low=low, high=high, rows=len(labels)), opening, predictions
+    judged = task.metric, labels, predictions, task.classes, task.positive
+    low, high = interval(*judged, seed=desk.settings.seed, groups=units_of(task, sealed))
+    found = Score(value=score(*judged), folds=[], low=low, high=high, rows=len(labels))
+    number = Number(
+        id=number_id("test", task.metric.name),
+        title="sealed test score",
+        **{name: getattr(found, name) for name in ("value", "low", "high", "rows")},
+        metric=task.metric.name,
+        rows_are="sealed test rows",
+        method=f"the metric over all sealed rows, opened once by this run; 95 % interval by bootstrap of {drawn(task)}, "
+        "or the metric's own",
+        candidate=candidate,
+        inputs={"labels": prepared.sealed_labels, "predictions": desk.artifacts.put_array(predictions)},
+        jobs=[receipt.key for receipt in receipts],
+        facts={"opening": opening},
+        seed=desk.settings.seed,
+    )
+    record_numbers(desk, "reviewer", [number])
+    return found, opening, predictions
 
 
-async def predict_members(desk: Workbench, task: Task, members: list[ReleaseMember], features: str) -> np.ndarray:
-    """The weighted mean of the fitted members' predictions, each made in a process of its own."""
-    receipts = await asyncio.gather(
+async def _predict_jobs(desk: Workbench, task: Task, members: list[ReleaseMember], features: str) -> list[Receipt]:
+    """Each fitted member predicts in a process of its own."""
+    return await asyncio.gather(
         *(
             desk.start(lambda member=member: _predict_job(desk, task, member, features))  # type: ignore[misc]  # bound early
             for member in members
         )
     )
+
+
+def _mean(desk: Workbench, task: Task, rows: int, members: list[ReleaseMember], receipts: list[Receipt]) -> np.ndarray:
+    """The weighted mean of the predictions; empty when one is missing or invalid by itself."""
+    parts = [desk.artifacts.get_array(receipt.outputs["predictions.npy"]) for receipt in receipts if receipt.ok]
+    # Each is looked at: a single row would be spread over all of them, and faults of two members may cancel out.
+    if len(parts) < len(members) or any(check_predictions(part, rows, task.classes) for part in parts):
+        return np.full((0,), np.nan)
     total = sum(member.weight for member in members)
-    parts = [
-        member.weight / total * desk.artifacts.get_array(receipt.outputs["predictions.npy"])
-        for member, receipt in zip(members, receipts, strict=True)
-        if receipt.ok
-    ]
-    return np.asarray(sum(parts)) if len(parts) == len(members) else np.full((0,), np.nan)
+    return np.asarray(sum(member.weight / total * part for member, part in zip(members, parts, strict=True)))
 
 
 def _predict_job(desk: Workbench, task: Task, member: ReleaseMember, features: str) -> Job:

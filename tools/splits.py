@@ -32,7 +32,7 @@ class Dealt:
     open_rows: Rows
     """Rows of the table that are not sealed, in the shuffled order of the features file: position → row."""
     sealed_rows: Rows
-    """Rows of the table that are sealed, ascending."""
+    """Rows of the table that are sealed, in the shuffled order of their file."""
     folds: list[Fold]
     """Per fold (train, valid): ascending positions in `open_rows`."""
 
@@ -146,18 +146,31 @@ def _fold_count(settings: Settings, kind: TaskKind, labels: Labels, rows: int) -
 
 
 def deal(task: Task, frame: pd.DataFrame, labels: Labels, seed: int) -> Dealt:
-    """Deal the rows of a labelled table. The sealed rows depend on the data alone, order and folds on the seed.
+    """Deal the rows of a labelled table. The sealed rows depend on the data alone, order and folds also on the seed.
 
     frame: all columns of the table, labelled rows only; labels: canonical labels of the same rows.
+
+    Programs know the seed, this code and the number of rows. Were that all, they could repeat the shuffling, and a file
+    that is sorted by its target, or the dealing by classes itself, would tell them validation labels. So the order
+    also follows from all labels and columns, of which no program sees all.
     """
     split = task.split
     strata = _strata(task.kind, labels)
     groups = group_codes(frame, task.group_columns) if split.kind == "group" else None
     times = time_axis(frame[str(task.time_column)]) if split.kind == "time" else None
     sealed = _seal(task.kind, strata, 0.0 if split.test_given else split.test_share, groups, times)
-    rng = np.random.default_rng([seed, len(frame)])
+    secret = _secret(frame, labels)
+    rng = np.random.default_rng([seed, *secret])
     opened: Rows = rng.permutation(np.setdiff1d(np.arange(len(frame)), sealed))
-    return Dealt(opened, sealed, _folds(task, strata[opened], opened, groups, times, rng))
+    hidden: Rows = np.random.default_rng(secret).permutation(sealed)
+    return Dealt(opened, hidden, _folds(task, strata[opened], opened, groups, times, rng))
+
+
+def _secret(frame: pd.DataFrame, labels: Labels) -> list[int]:
+    """Numbers for a generator that nobody can name who lacks a single label or cell of the table."""
+    content = hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().astype("<u8").tobytes())
+    content.update("\n".join(map(str, labels)).encode())
+    return [int(number) for number in np.frombuffer(content.digest(), dtype="<u4")]
 
 
 def _seal(kind: TaskKind, strata: Rows, share: float, groups: Rows | None, times: NDArray[np.float64] | None) -> Rows:
@@ -221,11 +234,14 @@ def prepare(
     table with its canonical labels, which is the sealed set then. Raises InputError when it lacks columns or classes.
     """
     names = [feature.name for feature in task.features]
+    table, answers, place = frame, labels, dealt.sealed_rows
     if test is not None:
         _refuse_test(test[0], test[1], names, task)
-    sealed_frame, sealed_labels = (frame.iloc[dealt.sealed_rows], labels[dealt.sealed_rows]) if test is None else test
+        table, answers = test
+        place = np.random.default_rng(_secret(*test)).permutation(len(answers))
+    # Shuffled like the others: a program asked for rows in the order of a sorted file would know them by their place.
+    sealed_frame, sealed_labels = table.iloc[place], answers[place]
     known = _label_frame(frame.iloc[dealt.open_rows], labels[dealt.open_rows], dealt.open_rows, task)
-    place = dealt.sealed_rows if test is None else np.arange(len(sealed_frame))
     hidden = _label_frame(sealed_frame, sealed_labels, place, task)
     matrix = dealing.numbered(dealt.folds, len(dealt.open_rows))
     everyone = np.arange(len(dealt.open_rows))
@@ -238,7 +254,7 @@ def prepare(
         train_all=artifacts.put_frame(_rows_of(everyone, known)),
         sealed_features=artifacts.put_frame(sealed_frame[names].reset_index(drop=True)),
         sealed_labels=artifacts.put_frame(hidden),
-        sealed_key=_sealed_key(source, task.target, dealt.sealed_rows, None if test is None else test[0]),
+        sealed_key=_sealed_key(source, task, None if test is None else test[0]),
         rows=len(dealt.open_rows),
         sealed_rows=len(sealed_frame),
         read_spec=read_spec,
@@ -287,13 +303,19 @@ def _rows_of(rows: Rows, known: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"row": rows, "label": known["label"].to_numpy()[rows]})
 
 
-def _sealed_key(source: str, target: str, rows: Rows, test: pd.DataFrame | None) -> str:
-    """One key for one choice of test rows of one data file, whatever else a run does."""
-    if test is None:
-        sealed = hashlib.sha256(np.sort(rows).astype("<i8").tobytes()).hexdigest()
-    else:
-        sealed = hashlib.sha256(pd.util.hash_pandas_object(test, index=False).to_numpy().tobytes()).hexdigest()
-    return content_key({"source": source, "target": target, "sealed": sealed})
+def _sealed_key(source: str, task: Task, test: pd.DataFrame | None) -> str:
+    """One key for one choice of test rows and target, whatever else a run does.
+
+    Rows held back are known by the data and the way they are chosen, not by their share: another share is more or fewer
+    of the same rows in the same order. A person's test file is known by its rows, in any order, whatever the model was
+    trained on.
+    """
+    if test is not None:
+        rows = np.sort(pd.util.hash_pandas_object(test, index=False).to_numpy()).astype("<u8")
+        return content_key({"target": task.target, "sealed": hashlib.sha256(rows.tobytes()).hexdigest()})
+    way = task.split.kind
+    columns = task.group_columns if way == "group" else [task.time_column] if way == "time" else [task.kind]
+    return content_key({"source": source, "target": task.target, "way": way, "columns": columns})
 
 
 def fold_rows(prepared: Prepared, artifacts: ArtifactStore) -> list[Fold]:

@@ -15,6 +15,7 @@ from state.jobs import Job, Receipt
 from state.task import Prepared, Task
 from tools.scoring import check_predictions, make_score
 from tools.selection import OutOfFold
+from tools.units import at, units_of
 from tools.workbench import Workbench
 
 LIKELY_MEMBERS = 3
@@ -106,6 +107,7 @@ async def _fold(
         state=receipt.status,
         seconds=receipt.seconds,
         reused=receipt.reused,
+        key=receipt.key,
     )
     _take(desk, task, prepared, fold, receipt, run)
 
@@ -168,7 +170,16 @@ def score_of(desk: Workbench, task: Task, prepared: Prepared, part: OutOfFold, f
         task.classes,
         task.positive,
         seed=desk.settings.seed,
+        groups=at(units_at(desk, task, prepared), part.rows),
+        numbers=folds,
     )
+
+
+def units_at(desk: Workbench, task: Task, prepared: Prepared) -> np.ndarray | None:
+    """What a bootstrap draws together, per position of the open rows; None where every row is drawn by itself."""
+    if task.split.kind not in {"group", "time"}:
+        return None
+    return units_of(task, desk.artifacts.get_frame(prepared.labels))
 
 
 def store_oof(desk: Workbench, part: OutOfFold) -> str:

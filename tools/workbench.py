@@ -224,17 +224,20 @@ _OPEN: dict[str, Workbench] = {}
 def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = None) -> Workbench:
     """The open workbench of a run, opened at the first call.
 
+    Raises SafetyRefused, before anything is written, when the settings' programs may not run in this machine's sandbox.
     Writes: `MODELWRIGHT_HOME` (catalogue, artifacts, jobs) and the run's folder.
     """
     if run_id in _OPEN:
         return _OPEN[run_id]
     from tools.executors.process import ProcessExecutor
+    from tools.sandbox import admit, mark, visible_in
 
+    tier = admit(settings)
     slots = settings.jobs or cores()
     artifacts = open_artifacts()
     catalogue = Catalogue(home() / "catalogue.db")
     executor = ProcessExecutor(
-        artifacts, home() / "jobs" / run_id, slots=slots, threads_per_job=1, cache=home() / "cache"
+        artifacts, home() / "jobs" / run_id, slots=slots, threads_per_job=1, cache=home() / "cache", tier=tier
     )
     executor.warm()
     bench = Workbench(
@@ -249,6 +252,13 @@ def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = N
         slots=slots,
     )
     _OPEN[run_id] = bench
+    if tier == "T3":
+        bench.note(f"programs run in sandbox tier {mark(tier)}")
+    for path in filter(None, (settings.data, settings.test_data)):
+        if tier != "T3" and (folder := visible_in(path, tier)):
+            bench.note(
+                f"{path} lies in {folder}, which programs may read: move it, or a program can read its labels there"
+            )
     return bench
 
 

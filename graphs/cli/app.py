@@ -151,6 +151,13 @@ def build(
         str | None,
         _option("Environment variable that holds the key (default: OPENAI_API_KEY)", metavar="NAME", panel=EXPERTS),
     ] = None,
+    sandbox: Annotated[
+        str | None, _option("Sandbox tier: auto, T1, T2 or T3 (default: the strongest)", metavar="TIER", panel=LIMITS)
+    ] = None,
+    allow_unsandboxed: Annotated[
+        bool | None,
+        _option("Run an LLM's programs even where only tier T3 works", "--allow-unsandboxed", panel=LIMITS),
+    ] = None,
     seed: Annotated[str | None, _option("Seed of splits and programs (default: 0)", metavar="N", panel=OUTPUT)] = None,
     fresh: Annotated[bool | None, _option("Ignore finished trainings of earlier runs", "--fresh", panel=OUTPUT)] = None,
     name: Annotated[
@@ -195,6 +202,8 @@ def build(
         "base_url": base_url,
         "api_key_env": api_key_env,
         "refit": refit,
+        "sandbox": sandbox,
+        "allow_unsandboxed": allow_unsandboxed,
         "fresh": fresh,
         "name": name,
     }
@@ -292,12 +301,105 @@ def leaderboard(run: RunArgument = "last", output_json: JsonOption = False) -> N
     leaderboard_screen(run, output_json)
 
 
+@app.command()
+def review(
+    run: RunArgument = "last",
+    full: Annotated[bool, typer.Option("--full", help="Run every check, on all rows, on the finished run")] = False,
+    output_json: JsonOption = False,
+) -> None:
+    """Show what the review of a run found, with evidence rows; --full runs all checks again."""
+    from graphs.cli.review import review_command
+
+    review_command(run, full=full, output_json=output_json)
+
+
+@app.command()
+def why(
+    run: RunArgument = "last",
+    number: Annotated[
+        str | None, typer.Argument(help="Id of a number; all are listed without one", metavar="ID")
+    ] = None,
+    program: Annotated[bool, typer.Option("--program", help="Print the programs behind it")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Print what its executions printed")] = False,
+    output_json: JsonOption = False,
+) -> None:
+    """Tell where a number came from: program, data, rows, seed, executions, logs, checkpoint."""
+    from graphs.cli.why import why_screen
+
+    why_screen(run, number, program=program, log=log, output_json=output_json)
+
+
 @app.command("log")
-def show_log(run: RunArgument = "last", output_json: JsonOption = False) -> None:
-    """Show everything that happened in a run, step by step."""
+def show_log(
+    run: RunArgument = "last",
+    steps: Annotated[bool, typer.Option("--steps", help="Only a line per step: number, role, time, cost")] = False,
+    output_json: JsonOption = False,
+) -> None:
+    """Show everything that happened in a run, step by step; `fork --at` takes the steps' numbers."""
     from graphs.cli.history import log_screen
 
-    log_screen(run, output_json)
+    log_screen(run, output_json, steps_only=steps)
+
+
+@app.command()
+def fork(
+    run: RunArgument = "last",
+    at: Annotated[
+        str | None, _option("Step to go back to: its number in `modelwright log`, or a role", metavar="STEP")
+    ] = None,
+    candidate: Annotated[str | None, _option("Candidate whose branch the step lies in", metavar="C")] = None,
+    change: Annotated[
+        list[str] | None, _option("A setting that is to be another; may be repeated", "--set", metavar="KEY=VALUE")
+    ] = None,
+    edit_plan: Annotated[bool, typer.Option("--edit-plan", help="Edit the step's plans in $EDITOR")] = False,
+    plan: Annotated[Path | None, _option("YAML or JSON file with the plan, or a list of plans", metavar="FILE")] = None,
+    name: Annotated[str, _option("Name of the fork (default: RUN-fork)", metavar="NAME")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run again, and fork nothing")] = False,
+    output_json: JsonOption = False,
+) -> None:
+    """Go back to a step of a run, change something, and go on as a run of its own; finished work is not done again."""
+    began = _began()
+    from graphs.cli.fork import fork_command
+
+    given = {"at": at, "candidate": candidate, "change": change or [], "edit": edit_plan, "file": plan, "name": name}
+    fork_command(run, given, dry_run=dry_run, output_json=output_json, began=began)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Two or more runs: name, id prefix, or 'last'", metavar="RUN RUN…")],
+    html: Annotated[Path | None, _option("Write the comparison as one HTML file", metavar="FILE")] = None,
+    output_json: JsonOption = False,
+) -> None:
+    """Compare runs side by side: plans, programs, scores with a paired test, cost."""
+    from graphs.cli.compare import compare_command
+
+    compare_command(runs, html, output_json)
+
+
+@app.command()
+def prune(
+    runs: Annotated[list[str] | None, typer.Argument(help="Runs (default: all)", metavar="[RUN…]")] = None,
+    older_than: Annotated[str | None, _option("Only runs untouched for so long: 30d, 12h, 2w", metavar="AGE")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be freed, and free nothing")] = False,
+    output_json: JsonOption = False,
+) -> None:
+    """Free what no run needs to go on: old checkpoints, artifacts nothing refers to, leftovers."""
+    from graphs.cli.housekeeping import prune_command
+
+    prune_command(runs or [], older_than, dry_run=dry_run, output_json=output_json)
+
+
+@app.command("rm")
+def remove(
+    runs: Annotated[list[str], typer.Argument(help="Runs: name, id prefix, or 'last'", metavar="RUN…")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")] = False,
+    output_json: JsonOption = False,
+) -> None:
+    """Remove runs with everything only they need: log, checkpoints, report, release, artifacts. Forks keep working."""
+    from graphs.cli.housekeeping import remove_command
+
+    remove_command(runs, yes=yes, output_json=output_json)
 
 
 @app.command()
@@ -310,6 +412,28 @@ def predict(
     from graphs.cli.predicting import predict_command
 
     predict_command(run, data, out)
+
+
+@app.command()
+def verify(
+    release: Annotated[str, typer.Argument(help="Release folder, or run (name, id prefix, 'last')", metavar="RELEASE")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="The original data file, when it was moved; again for the test file", metavar="FILE"),
+    ] = None,
+    manifest_hash: Annotated[
+        str, typer.Option(help="Hash the build printed (default: what the catalogue has)", metavar="SHA256")
+    ] = "",
+    python: Annotated[
+        Path | None,
+        typer.Option(help="Run its programs by this Python instead of the sandbox, with the libraries that one has"),
+    ] = None,
+    output_json: JsonOption = False,
+) -> None:
+    """Check a release: every file's hash, its example rows, and the model built again from its training program."""
+    from graphs.cli.verify import verify_command
+
+    verify_command(release, data=data or [], manifest_hash=manifest_hash, python=python, output_json=output_json)
 
 
 @app.command("graph")

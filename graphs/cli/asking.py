@@ -122,6 +122,8 @@ def show_question(question: dict[str, Any], console: Any) -> None:
         if test:
             console.print(Text(f"sealed test {number(test['value'])} [{number(test['low'])}, {number(test['high'])}]"))
         console.print(Text(str(question.get("reason") or "")))
+        for concern in question.get("concerns", []):
+            console.print(Text(f"! {concern}"))
 
 
 def ask_here(questions: list[dict[str, Any]]) -> dict[str, Any]:

@@ -38,12 +38,14 @@ def examine() -> dict[str, Any]:
     """Facts about this machine, as plain data. Read-only, but for the home folder being made."""
     import psutil
 
-    from tools.sandbox import tier
+    from graphs.cli.sandbox_advice import sandbox_openings, sandbox_problems
+    from tools.sandbox import probe
     from tools.workbench import cores
 
     free = shutil.disk_usage(home()).free / 2**30
     memory = psutil.virtual_memory().available / 2**30
     libraries = _versions(_CORE)
+    tried = probe()
     problems = [
         f"the library {name} is missing: pip install modelwright brings it"
         for name, version in libraries.items()
@@ -57,13 +59,15 @@ def examine() -> dict[str, Any]:
         problems.append(f"only {memory:.1f} GiB of memory free: programs may be ended")
     if os.environ.get("LANGSMITH_TRACING", "").lower() == "true":
         problems.append("LANGSMITH_TRACING is on: LangGraph will send traces to the network; unset it to stay offline")
+    problems += sandbox_problems(tried)
     return {
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": cores(),
         "memory": f"{memory:.1f} GiB free",
         "home": f"{home()} ({free:.1f} GiB free)",
-        "sandbox": tier(),
+        "sandbox": tried.name,
+        "open": "; ".join(sandbox_openings(tried)) or "nothing known",
         "libraries": libraries,
         "extras": {name: version or "not installed" for name, version in _versions(_EXTRAS, missing=True).items()},
         "key": "OPENAI_API_KEY is set"

@@ -106,7 +106,9 @@ def lines_of(event: dict[str, Any], metric: str) -> list[str]:
         case "candidate":
             return _candidate_lines(data["candidate"], metric)
         case "best":
-            return [f"  best so far: {data['candidate']}  {metric} {number(data['score'])}"]
+            than = data.get("than")
+            sure = "" if not than else f", better than {than}" if data["sure"] else f", no surer than {than}"
+            return [f"  best so far: {data['candidate']}  {metric} {number(data['score'])}{sure}"]
         case "decision":
             return [f"  decision: {event['text']}" + (f" (best: {data['best']})" if data.get("best") else "")]
         case "check":
@@ -122,7 +124,8 @@ def _session_line(data: dict[str, Any]) -> str:
     spent = f" ({duration(data['spent'])} used)" if data["spent"] >= 1 else ""
     return (
         f"modelwright {version()}   run {data['name']} ({data['run_id'][:8]})   expert {', '.join(experts)}   "
-        f"limit {duration(data['time_limit'])}{spent}   {data['jobs']} at a time"
+        f"limit {duration(data['time_limit'])}{spent}   {data['jobs']} at a time   "
+        f"sandbox {data['sandbox']}"
     )
 
 

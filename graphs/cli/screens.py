@@ -12,6 +12,9 @@ from tools.home import home, run_folder
 from tools.runs import standing
 from tools.store import Catalogue, RunLog, RunRow
 
+_COPIED = (("release", "folder"), ("manifest", "manifest"), ("report", "report"))
+"""Label and key of what people copy from the screen; of the manifest it is the hash, which `verify` asks for."""
+
 
 def runs_screen(limit: int, output_json: bool) -> None:
     """All runs, newest first."""
@@ -50,9 +53,21 @@ def run_screen(reference: str, output_json: bool) -> None:
     """One run."""
     row = find_run(reference)
     if output_json:
-        print_json(row.plain() | {"status": standing(row)})
+        print_json(row.plain() | {"status": standing(row), "numbers": _numbers(row)})
         return
     _print_run(row.name, row.id, standing(row), row.summary)
+
+
+def _numbers(row: RunRow) -> dict[str, dict[str, float | None]]:
+    """Every number of the run by its id: {value, low, high}. `modelwright why RUN ID` tells where it came from."""
+    from tools.tracing import collect_numbers
+
+    log = RunLog(run_folder(row.id) / "run.db")
+    try:
+        found = collect_numbers(log.candidates(), log.events(), row.summary)
+    finally:
+        log.close()
+    return {one.id: {"value": one.value, "low": one.low, "high": one.high} for one in found.values()}
 
 
 def outcome_screen(outcome: Any) -> None:
@@ -78,7 +93,7 @@ def _print_run(name: str, run_id: str, status: str, one: dict[str, Any]) -> None
     for label, text in _lines(one):
         say(console, f" {label:<9}{text}", indent=10, style="bold" if label == "test" else "")
     # Paths and commands are never broken, so that they can be copied.
-    copied = [(label, one[key]) for label, key in (("release", "folder"), ("report", "report")) if one.get(key)]
+    copied = [(label, one[key]) for label, key in _COPIED if one.get(key)]
     copied += [("" if place else "next", command) for place, command in enumerate(_following(name, status))]
     for label, text in copied:
         console.print(Text(f" {label:<9}{text}"), soft_wrap=True)
@@ -94,14 +109,21 @@ def _lines(one: dict[str, Any]) -> list[tuple[str, str]]:
             f"chosen among {_counted(one['candidates'], 'candidate')} in {_counted(one['iterations'], 'iteration')}"
         )
         lines.append(("model", f"{one['title']} ({one['best']}), {chosen}"))
-        lines.append(("folds", f"{number(one['score'])} {spread(one['low'], one['high'])}  out of fold"))
+        luck = (one.get("optimism") or {}).get("value")
+        flattered = f"; choosing the best flatters it by about {luck:.2g}" if luck else ""
+        lines.append(("folds", f"{number(one['score'])} {spread(one['low'], one['high'])}  out of fold{flattered}"))
     if test := one.get("test"):
         opened = (one.get("opening") or {}).get("number", 1)
         again = f" (opening no. {opened} of these rows)" if opened > 1 else ""
         interval = spread(test["low"], test["high"])
-        lines.append(("test", f"{number(test['value'])} {interval}  sealed, opened once by this run{again}"))
+        told = one.get("expected") or {}
+        before = f"; {spread(told['low'], told['high'])} was expected" if told else ""
+        lines.append(("test", f"{number(test['value'])} {interval}  sealed, opened once by this run{again}{before}"))
     if ladder := one.get("ladder"):
-        lines.append(("baseline", " · ".join(f"{step['name']} {number(step['value'])}" for step in ladder)))
+        steps = [
+            f"{step['name']} {number(step['value'])} {spread(step.get('low'), step.get('high'))}" for step in ladder
+        ]
+        lines.append(("baseline", " · ".join(step.rstrip() for step in steps)))
     lines += [
         ("review", f"{check['name']}: {check['status']}; {check['detail']}")
         for check in one.get("checks", [])
@@ -121,7 +143,7 @@ def _counted(count: int, thing: str) -> str:
 def _following(name: str, status: str) -> list[str]:
     """The commands a person is likely to want next."""
     known = {
-        "done": ("predict {} new.csv --out predictions.csv", "leaderboard {}", "report {} --open"),
+        "done": ("predict {} new.csv --out predictions.csv", "leaderboard {}", "why {}", "report {} --open"),
         "rejected": ("report {} --open", "log {}"),
         "waiting": ("approve {} --show", "approve {}"),
         "failed": ("log {}", "resume {}"),

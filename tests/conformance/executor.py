@@ -15,12 +15,6 @@ from tests.support.programs import LOGISTIC, TASK, learning_job, limits, script_
 from tools.artifacts import ArtifactStore
 from tools.executors import Executor
 
-TOUCH_THEN_SLEEP = """
-import os, sys, time
-open(sys.argv[1], "w").write(str(os.getpid()))
-time.sleep(60)
-"""
-
 
 def run(executor: Executor, job: Job, key: str | None = None) -> Receipt:
     """Run one job to its end under a key of its own."""
@@ -238,29 +232,38 @@ class ExecutorConformance:
         assert max(sum(begin <= moment < end for begin, end in spans) for moment in starts) <= executor.slots == 2
         assert max(starts[:5]) < min(starts[15:])
 
-    def test_cancelling_kills_the_program(self, executor: Executor, artifacts: ArtifactStore, tmp_path: object) -> None:
+    def test_cancelling_kills_the_program(self, executor: Executor, artifacts: ArtifactStore) -> None:
         """A cancelled job's program ends, and the slot is free for the next one."""
-        mark = f"{tmp_path}/mark"
+        assert run(executor, script_job(artifacts, "print('warm')")).ok
 
-        async def start_and_cancel() -> None:
-            task = asyncio.create_task(executor.submit(script_job(artifacts, TOUCH_THEN_SLEEP, mark), "cancelled"))
-            while not _read(mark):
+        async def start_and_cancel() -> int:
+            before = _descendants()
+            task = asyncio.create_task(executor.submit(script_job(artifacts, "while True:\n    pass\n"), "cancelled"))
+            while not (busy := [pid for pid in _descendants() - before if _seconds_of(pid) > 0.2]):
                 await asyncio.sleep(0.02)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+            return busy[0]
 
-        asyncio.run(start_and_cancel())
-        wait_until_gone(int(_read(mark)))
+        wait_until_gone(asyncio.run(start_and_cancel()))
         assert run(executor, script_job(artifacts, "print('next')")).ok
 
 
-def _read(path: str) -> str:
+def _descendants() -> set[int]:
+    import psutil
+
+    return {process.pid for process in psutil.Process().children(recursive=True)}
+
+
+def _seconds_of(pid: int) -> float:
+    """Processor time of a process, 0 when it has ended."""
+    import psutil
+
     try:
-        with open(path) as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
+        return float(psutil.Process(pid).cpu_times().user)
+    except psutil.Error:
+        return 0.0
 
 
 def wait_until_gone(pid: int, seconds: float = 10.0) -> None:

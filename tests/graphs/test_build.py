@@ -54,7 +54,7 @@ def test_the_release_holds_everything_it_needs(built: Built) -> None:
         assert wanted in names
     manifest = json.loads((built.release / "manifest.json").read_text())
     assert "modelwright" not in (built.release / "requirements.txt").read_text()
-    assert manifest["format_version"] == 1
+    assert manifest["format_version"] == 2
 
 
 def test_predict_writes_one_line_per_row_in_order(built: Built, tmp_path) -> None:

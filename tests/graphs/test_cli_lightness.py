@@ -39,6 +39,8 @@ assert not found, f"imported: {{found}}"
         "show",
         "leaderboard",
         "log",
+        "why",
+        "why last optimism",
         "report",
         "approve --help",
     ],

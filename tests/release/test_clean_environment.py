@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 
 from tests.release.making import BOOSTER, PIPELINE, Kind, Made, make_release, outputs
-from tools.release.folder import check_release
+from tools.release.folder import check_release, manifest_hash
+from tools.verifying import verify_release
 
 KINDS: list[Kind] = ["binary", "multiclass", "regression"]
 
@@ -93,3 +94,14 @@ def test_training_gives_the_same_model_again(release: tuple[Made, Path], python:
     assert (done.returncode, done.stderr) == (0, "")
     table = pd.read_csv(tmp_path / "predictions.csv")
     np.testing.assert_allclose(outputs(table.drop([3, 50]), made.task), made.expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("release", ["multiclass"], indirect=True)
+def test_verify_passes_on_a_fresh_release(release: tuple[Made, Path], python: Path, home: Path) -> None:
+    """Every file, the example rows and the model built again hold, run by an interpreter that has nothing of ours."""
+    made, folder = release
+    found = verify_release(folder, data=[made.data], wanted_hash=manifest_hash(made.folder), python=python)
+    assert [(proof.name, proof.status) for proof in found.proofs] == [
+        (name, "passed") for name in ("files", "manifest", "examples", "data", "rebuild")
+    ], found
+    assert found.proofs[-1].detail == "160 rows, by the model built again: predictions equal"

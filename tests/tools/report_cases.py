@@ -10,7 +10,11 @@ import numpy as np
 from state.candidate import Attempt, Candidate, Check, Decision, Finding, IterationPlan, Member, Plan, Score, Verdict
 from state.profile import ColumnProfile, Profile, TargetProfile
 from state.task import Feature, Label, Metric, Prepared, SplitPlan, Task, TaskKind
+from tools.calibration import calibrate
+from tools.receipts import Number, baseline_id, number_id
 from tools.report.facts import ReportFacts, summarise_exchanges
+from tools.segments import Segment
+from tools.tracing import collect_numbers
 
 NASTY = '<img src=x onerror="document.title=1"> [red] {{ 7 * 7 }} $x_1$'
 
@@ -121,11 +125,17 @@ def case(kind: TaskKind, rows: int = 900, *, classes: int = 4, forecast: bool = 
         importance=[("sex", 0.1431, 0.011), ("fare", 0.0712, 0.006), ("age", 0.0518, 0.007), ("deck", 0.011, 0.004)]
         + [(f"word {index}", 0.004 - index * 0.001, 0.001) for index in range(8)],
         baselines=[
-            {"name": "constant", "value": SCORES[kind][2][0], "note": "the same answer for every row"},
-            {"name": "linear", "value": SCORES[kind][2][1], "note": "one-hot columns, ridge penalty"},
-            {"name": "boosted", "value": SCORES[kind][2][2], "note": "gradient boosting with default settings"},
+            _rung("constant", SCORES[kind][2][0], low_high, "the same answer for every row"),
+            _rung("linear", SCORES[kind][2][1], low_high, "one-hot columns, ridge penalty"),
+            _rung("boosted", SCORES[kind][2][2], low_high, "gradient boosting with default settings"),
         ],
-        segments=[{"segment": "age is missing", "rows": 177, "score": SCORES[kind][0][4], "note": "20 % of the rows"}],
+        segments=_segments(kind),
+        calibrations=[
+            (name, found)
+            for name, one in (("oof", (labels, predictions)), ("test", test[:2]))
+            if (found := calibrate(task, *one)) is not None
+        ],
+        numbers=collect_numbers({one.id: one for one in candidates}, [*_events(), *_told(kind, metric.name)]),
         worst_rows=[
             {"row": 12, "actual": 1, "predicted": 0.03, "error": 0.97, "values": {"sex": "male", "age": 41.0}},
             {"row": 77, "actual": 0, "predicted": 0.94, "error": 0.94, "values": {"sex": "female", "age": 8.0}},
@@ -137,6 +147,54 @@ def case(kind: TaskKind, rows: int = 900, *, classes: int = 4, forecast: bool = 
         graph=GRAPH,
         programs={candidate.id: PROGRAM for candidate in candidates if candidate.program},
     )
+
+
+def _rung(name: str, value: float, half: float, note: str) -> dict[str, Any]:
+    return {"name": name, "value": value, "low": value - half, "high": value + half, "rows": 900, "note": note}
+
+
+def _segments(kind: TaskKind) -> list[Segment]:
+    """Nothing stands out but one part, which is worse than luck makes the worst of three."""
+    values, half, _, _ = SCORES[kind]
+
+    def part(column: str, value: str, rows: int, score: float, worse: bool = False) -> Segment:
+        return Segment(column, value, rows, score, score - half, score + half, worse, 0.0004 if worse else 0.4)
+
+    return [
+        part("sex", "female", 314, values[3]),
+        part("sex", "male", 577, values[1]),
+        part("deck", "missing", 177, values[4], worse=True),
+    ]
+
+
+def _told(kind: TaskKind, metric: str) -> list[dict[str, Any]]:
+    """The events of a run that told the numbers of its review."""
+    values, half, ladder, test = SCORES[kind]
+    best = values[3]
+
+    def number(name: str, value: float, spread: float = 0.0, **more: Any) -> Number:
+        return Number(id=name, title=f"the {name}", value=value, low=value - spread, high=value + spread, **more)
+
+    numbers = [
+        number(f"expected.{metric}", best, 3 * half),
+        number("optimism", half / 10, facts={"candidates": 5, "switched": None}),
+        number(f"corrected.{metric}", best, half),
+        number(f"test.{metric}", test, 2 * half, rows=225, rows_are="sealed test rows", candidate="i1-blend"),
+        number("lift", 0.75),
+        *(number(baseline_id(name), one) for name, one in zip(("constant", "linear", "boosted"), ladder, strict=True)),
+        *(number(f"segment.{one.name}", one.score, half) for one in _segments(kind)),
+    ]
+    told = {"numbers": [number.plain() for number in numbers]}
+    event = {"seq": 100, "time": "2026-11-21T07:33:10", "kind": "numbers", "role": "reviewer", "text": "", "data": told}
+    task = {
+        "seq": 1,
+        "time": "2026-11-21T07:30:49",
+        "kind": "task",
+        "role": "examiner",
+        "text": "",
+        "data": {"metric": metric},
+    }
+    return [task, event]
 
 
 def nasty(facts: ReportFacts) -> ReportFacts:
@@ -174,6 +232,14 @@ def nasty(facts: ReportFacts) -> ReportFacts:
         answers=[{"gate": NASTY, "time": NASTY, "text": NASTY}],
         notes=[NASTY],
         release_folder=f"/tmp/{NASTY}",
+        segments=[replace(one, column=long, value=NASTY) for one in facts.segments],
+        numbers={
+            name: one
+            for number in facts.numbers.values()
+            for name, one in [
+                (number_id(number.id, NASTY), number.but(id=number_id(number.id, NASTY), title=NASTY, method=NASTY))
+            ]
+        },
         graph=(facts.graph or "").replace("analyst(analyst)", f"analyst({NASTY})"),
     )
 

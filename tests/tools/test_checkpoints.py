@@ -19,7 +19,7 @@ import pytest
 from langgraph.checkpoint.base import id as checkpoint_ids
 from langgraph.graph import END, START, StateGraph
 
-from state.errors import StoreError, VersionMismatch
+from state.errors import StoreError, UsageError, VersionMismatch
 from tools.checkpoints import RunSaver, graph_shape, graph_version, open_saver, seed_id_clock
 from tools.runlog import RunLog
 
@@ -319,3 +319,141 @@ def test_the_fingerprint_does_not_depend_on_code_or_checkpointer(tmp_path: Path)
             return graph_version(_counter().compile(checkpointer=saver))
 
     assert asyncio.run(with_saver()) == graph_version(_counter().compile())
+
+
+# ---- whole threads ---------------------------------------------------------------------------------------------
+
+OTHER: Any = {"configurable": {"thread_id": "22222222-2222-4222-8222-222222222222"}}
+
+
+def _thread(config: Any, namespace: str = "") -> Any:
+    return {"configurable": {**config["configurable"], "checkpoint_ns": namespace}}
+
+
+async def _listed(saver: RunSaver, config: Any, namespace: str = "") -> list[Any]:
+    return [one async for one in saver.alist(_thread(config, namespace))]
+
+
+async def _stopped(saver: RunSaver, config: Any = CONFIG) -> Any:
+    """A thread that has two steps behind it and one to come."""
+    graph = _counter().compile(checkpointer=saver, interrupt_before=["s2"])
+    await graph.ainvoke({"n": 0}, config, durability="sync")
+    return graph
+
+
+def test_pruning_keeps_the_newest_checkpoint_and_the_run_goes_on(tmp_path: Path) -> None:
+    """Only the newest checkpoint is left, with its writes; the run ends as it would have, and other threads are whole."""
+
+    async def scene() -> None:
+        async with open_saver(tmp_path / "run.db") as saver:
+            graph = await _stopped(saver)
+            await _stopped(saver, OTHER)
+            (newest, *older), others = await _listed(saver, CONFIG), await _listed(saver, OTHER)
+            assert older
+            await saver.aput_writes(newest.config, [("n", 7)], "a task")
+            await saver.aprune([CONFIG["configurable"]["thread_id"], "nobody"])
+            (left,) = await _listed(saver, CONFIG)
+            assert (left.checkpoint, left.pending_writes) == (newest.checkpoint, [("a task", "n", 7)])
+            assert await _listed(saver, OTHER) == others
+            assert saver.conn.in_transaction is False
+            assert (await graph.ainvoke(None, CONFIG, durability="sync"))["n"] == 3
+
+    asyncio.run(scene())
+
+
+def test_pruning_keeps_branches_that_have_not_ended(tmp_path: Path) -> None:
+    """A branch's namespace keeps its newest checkpoint while its step is still the newest, and goes when it has passed."""
+
+    async def put(saver: RunSaver, namespace: str) -> None:
+        from langgraph.checkpoint.base import empty_checkpoint
+
+        await saver.aput(
+            _thread(CONFIG, namespace), empty_checkpoint(), {"source": "loop", "step": 0, "parents": {}}, {}
+        )
+
+    async def scene() -> None:
+        async with open_saver(tmp_path / "run.db") as saver:
+            for namespace in ("candidate:old", "", "candidate:a", "candidate:a", "candidate:b"):
+                await put(saver, namespace)
+            newest = (await _listed(saver, CONFIG, "candidate:a"))[0]
+            await saver.aprune([CONFIG["configurable"]["thread_id"]])
+            left = {name: await _listed(saver, CONFIG, f"candidate:{name}") for name in ("old", "a", "b")}
+            assert {name: len(found) for name, found in left.items()} == {"old": 0, "a": 1, "b": 1}
+            assert left["a"][0].checkpoint["id"] == newest.checkpoint["id"]
+
+    asyncio.run(scene())
+
+
+def test_pruning_everything(tmp_path: Path) -> None:
+    """The strategy `delete` leaves nothing of the thread; an unknown strategy is named, and nothing goes."""
+
+    async def scene() -> None:
+        async with open_saver(tmp_path / "run.db") as saver:
+            await _stopped(saver)
+            thread = CONFIG["configurable"]["thread_id"]
+            with pytest.raises(UsageError, match="no strategy 'newest'"):
+                await saver.aprune([thread], strategy="newest")
+            assert await _listed(saver, CONFIG)
+            await saver.aprune([thread], strategy="delete")
+            assert await _listed(saver, CONFIG) == []
+            async with saver.conn.execute("SELECT count(*) FROM writes") as cursor:
+                assert tuple(await cursor.fetchone() or ()) == (0,)
+
+    asyncio.run(scene())
+
+
+def test_a_copied_thread_is_the_same_and_apart(tmp_path: Path) -> None:
+    """All checkpoints, metadata and writes are there under the other id, in order; what follows is its own."""
+
+    async def scene() -> None:
+        async with open_saver(tmp_path / "run.db") as saver:
+            graph = await _stopped(saver)
+            source, target = CONFIG["configurable"]["thread_id"], OTHER["configurable"]["thread_id"]
+            await saver.acopy_thread(source, target)
+            before, copied = await _listed(saver, CONFIG), await _listed(saver, OTHER)
+            for one, other in zip(before, copied, strict=True):
+                assert (one.checkpoint, one.metadata) == (other.checkpoint, other.metadata)
+                assert one.pending_writes == other.pending_writes
+            assert (await graph.ainvoke(None, OTHER, durability="sync"))["n"] == 3
+            assert await _listed(saver, CONFIG) == before
+            with pytest.raises(UsageError, match="holds checkpoints already"):
+                await saver.acopy_thread(source, target)
+            await saver.acopy_thread("nobody", "someone")
+            assert [one async for one in saver.alist({"configurable": {"thread_id": "someone"}})] == []
+
+    asyncio.run(scene())
+
+
+def test_checkpoints_of_one_invocation_are_deleted(tmp_path: Path) -> None:
+    """What the invocations of these ids wrote is gone, in every namespace; the others' checkpoints stay."""
+
+    async def scene() -> None:
+        async with open_saver(tmp_path / "run.db") as saver:
+            graph = _counter().compile(checkpointer=saver)
+            for number in ("one", "two"):
+                config = {**CONFIG, "metadata": {"run_id": number}}
+                await graph.ainvoke({"n": 0}, config, durability="sync")
+            await saver.adelete_for_runs(["one", "nobody"])
+            assert {one.metadata["run_id"] for one in await _listed(saver, CONFIG)} == {"two"}  # type: ignore[typeddict-item]
+            async with saver.conn.execute("SELECT DISTINCT checkpoint_id FROM writes") as cursor:
+                kept = {row[0] for row in await cursor.fetchall()}
+            assert kept <= {one.checkpoint["id"] for one in await _listed(saver, CONFIG)}
+
+    asyncio.run(scene())
+
+
+def test_threads_are_handled_from_outside_the_loop(tmp_path: Path) -> None:
+    """The methods without an a serve other threads, and refuse the loop's own, which they would block."""
+
+    async def scene() -> None:
+        async with open_saver(tmp_path / "run.db") as saver:
+            await _stopped(saver)
+            source, target = CONFIG["configurable"]["thread_id"], OTHER["configurable"]["thread_id"]
+            with pytest.raises(asyncio.InvalidStateError):
+                saver.prune([source])
+            await asyncio.to_thread(saver.copy_thread, source, target)
+            await asyncio.to_thread(saver.prune, [source])
+            await asyncio.to_thread(saver.delete_for_runs, ["nobody"])
+            assert (len(await _listed(saver, CONFIG)), len(await _listed(saver, OTHER))) == (1, 4)
+
+    asyncio.run(scene())

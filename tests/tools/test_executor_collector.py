@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tools.artifacts import FolderArtifacts
@@ -52,7 +53,7 @@ def test_large_files_are_hashed_while_they_are_copied(
 
 def test_only_expected_files_of_a_fold_are_taken(out: Path, store: FolderArtifacts) -> None:
     """What a library drops into its working folder during a fold is neither taken nor looked at."""
-    (out / "predictions.npy").write_bytes(b"1")
+    np.save(out / "predictions.npy", np.ones(3))
     (out / "a strange name!").symlink_to("/etc/passwd")
     assert list(collect(out.parent, "fold", store, MOST)) == ["predictions.npy"]
 

@@ -18,6 +18,7 @@ import pytest
 from state.errors import ModelwrightError
 from tests.conformance.executor import ExecutorConformance, is_running, run, wait_until_gone
 from tests.support.programs import LOGISTIC, learning_job, limits, script_job
+from tests.support.tiers import TIERS
 from tools.artifacts import FolderArtifacts
 from tools.executors.process import ProcessExecutor
 
@@ -31,15 +32,29 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> FolderArtifacts:
 
 @pytest.fixture(scope="module")
 def executor(artifacts: FolderArtifacts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessExecutor]:
+    """Without a sandbox, so that programs here can leave marks where a test sees them while they run."""
+    made = ProcessExecutor(artifacts, tmp_path_factory.mktemp("jobs"), slots=2, tier="T3")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module", params=TIERS)
+def in_every_tier(
+    request: pytest.FixtureRequest, artifacts: FolderArtifacts, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProcessExecutor]:
     os.environ["CANARY_API_KEY"] = "canary-5"
-    made = ProcessExecutor(artifacts, tmp_path_factory.mktemp("jobs"), slots=2)
+    made = ProcessExecutor(artifacts, tmp_path_factory.mktemp("jobs"), slots=2, tier=request.param)
     yield made
     made.close()
     del os.environ["CANARY_API_KEY"]
 
 
 class TestConformance(ExecutorConformance):
-    """The suite every executor passes."""
+    """The suite every executor passes, in every sandbox tier."""
+
+    @pytest.fixture
+    def executor(self, in_every_tier: ProcessExecutor) -> ProcessExecutor:
+        return in_every_tier
 
 
 def test_every_program_is_forked_from_the_warm_parent(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
@@ -175,8 +190,8 @@ from state.jobs import Job
 from tools.artifacts import FolderArtifacts
 from tools.executors.process import ProcessExecutor
 
-async def main(store, jobs, *described):
-    executor = ProcessExecutor(FolderArtifacts(Path(store)), Path(jobs), slots=2)
+async def main(tier, store, jobs, *described):
+    executor = ProcessExecutor(FolderArtifacts(Path(store)), Path(jobs), slots=2, tier=tier)
     for text in described:
         key, _, job = text.partition(" ")
         print((await executor.submit(Job.model_validate_json(job), key)).model_dump_json(), flush=True)
@@ -185,10 +200,12 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-def orchestrate(store: Path, jobs: Path, *described: str, **environment: str) -> subprocess.Popen[str]:
+def orchestrate(
+    store: Path, jobs: Path, *described: str, tier: str = "T3", **environment: str
+) -> subprocess.Popen[str]:
     """A real orchestrating process that submits jobs one after another and prints their receipts."""
     return subprocess.Popen(
-        [sys.executable, "-c", ORCHESTRATOR, str(store), str(jobs), *described],
+        [sys.executable, "-c", ORCHESTRATOR, tier, str(store), str(jobs), *described],
         cwd=ROOT,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
@@ -212,18 +229,23 @@ def test_kill_9_while_the_warm_parent_still_imports_leaves_no_process(tmp_path: 
 NONCE = "import os\nopen('nonce', 'w').write(os.urandom(8).hex())\n"
 
 
-def test_kill_9_of_the_orchestrator_leaves_no_process_and_loses_no_result(tmp_path: Path) -> None:
-    """All processes of a killed orchestrator end within two seconds; what had been handed out is not run again."""
+@pytest.mark.parametrize("tier", TIERS)
+def test_kill_9_of_the_orchestrator_leaves_no_process_and_loses_no_result(tmp_path: Path, tier: str) -> None:
+    """In every tier all processes of a killed orchestrator end within two seconds; what had been handed out is not run again."""
     store = FolderArtifacts(tmp_path / "store")
     nonce = script_job(store, NONCE)
     daemon = "import os, sys, time\nif os.fork() == 0:\n    os.setsid()\n    os.fork()\n"
-    hang = script_job(store, daemon + "open(sys.argv[1], 'w').close()\ntime.sleep(60)\n", str(tmp_path / "mark"))
+    hang = script_job(store, daemon + "open('mark', 'w').close()\ntime.sleep(60)\n")
     process = orchestrate(
-        tmp_path / "store", tmp_path / "jobs", f"nonce {nonce.model_dump_json()}", f"hang {hang.model_dump_json()}"
+        tmp_path / "store",
+        tmp_path / "jobs",
+        f"nonce {nonce.model_dump_json()}",
+        f"hang {hang.model_dump_json()}",
+        tier=tier,
     )
     assert process.stdout is not None
     first = json.loads(process.stdout.readline())
-    while not (tmp_path / "mark").exists():
+    while not list((tmp_path / "jobs").glob("hang/*/out/mark")):
         time.sleep(0.02)
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 4
@@ -231,7 +253,7 @@ def test_kill_9_of_the_orchestrator_leaves_no_process_and_loses_no_result(tmp_pa
     process.wait()
     _, alive = psutil.wait_procs(family, timeout=2.0)
     assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
-    executor = ProcessExecutor(store, tmp_path / "jobs", slots=1)
+    executor = ProcessExecutor(store, tmp_path / "jobs", slots=1, tier=tier)
     try:
         again = run(executor, nonce, "nonce")
         assert again.outputs == first["outputs"]

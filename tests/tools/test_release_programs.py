@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +33,7 @@ from tools.release.inference import inference_program
 from tools.release.training import fitting_order, training_program
 
 ENSEMBLE = {"i0-linear": PIPELINE, "i0-boosting": BOOSTER}
-PICKLED = '''"""The mean, in an object of a class that no library knows how to save."""
+OWN_CLASS = '''"""The mean, in an object of a class of its own."""
 
 import numpy as np
 
@@ -40,6 +41,24 @@ import numpy as np
 class Mean:
     def __init__(self, value):
         self.value = value
+
+
+def fit(X, y, *, task, seed, time_limit, n_jobs):
+    return {"mean": Mean(float(y.mean()))}
+
+
+def predict(model, X):
+    return np.full(len(X), model["mean"].value)
+'''
+PICKLED = '''"""The mean, in an object that no library knows how to save."""
+
+import numpy as np
+
+
+class Mean:
+    def __init__(self, value):
+        self.value = value
+        self.find = lambda: value
 
 
 def fit(X, y, *, task, seed, time_limit, n_jobs):
@@ -193,26 +212,36 @@ def test_other_file_formats_give_the_same_predictions(regression: Made, tmp_path
 @pytest.mark.parametrize(
     ("file", "said"),
     [
-        ("programs/i0-linear.py", "was changed since the model was released"),
-        ("training_artifacts/i0-boosting/model.json", "was changed since the model was saved"),
-        ("training_artifacts/i0-boosting/more.json", "does not belong here"),
+        ("model_training/programs/i0-linear.py", "was changed since the model was released"),
+        ("model_training/training_artifacts/i0-boosting/model.json", "was changed since the model was saved"),
+        ("model_training/training_artifacts/i0-boosting/more.json", "does not belong here"),
+        ("model_training/members.json", "was changed since the model was released"),
+        ("model_inference/schema.json", "was changed since the model was released"),
+        ("model_inference/reading.py", "was changed since the model was released"),
+        ("model_inference/saving.py", "was changed since the model was released"),
+        ("model_inference/allowed.py", "was changed since the model was released"),
+        ("model_inference/ensembles.py", "was changed since the model was released"),
+        ("manifest.json", "was changed since the model was released"),
     ],
 )
-def test_a_changed_file_is_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, said: str) -> None:
-    """A program or model that is not the released one is refused before any of it runs."""
-    made = make_release(tmp_path, "regression", ENSEMBLE)
-    path = made.folder / "model_training" / file
+def test_a_changed_file_is_not_used(
+    regression: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, said: str
+) -> None:
+    """Whatever is not the released file is refused by name, before any of it runs."""
+    folder = Path(shutil.copytree(regression.folder, tmp_path / "release"))
+    path = folder / file
     path.write_text((path.read_text("utf-8") if path.exists() else "") + "\nraise SystemExit('it ran')\n", "utf-8")
-    assert inference_of(made.folder).main(["--input", str(made.data), "--output", "-"]) == 1
+    assert inference_of(folder).main(["--input", str(regression.data), "--output", "-"]) == 1
     error = capsys.readouterr().err
     assert said in error
     assert path.name in error
 
 
 def test_own_saving_and_pickles_work_and_pickles_are_told(tmp_path: Path) -> None:
-    """A program with its own save and load works; a pickled model works with a note; stdout holds only predictions."""
-    made = make_release(tmp_path, "regression", {"own": OWN_SAVING, "pickled": PICKLED})
-    assert [member.unsafe for member in made.facts.members] == [False, True]
+    """Programs with their own save and load, or with a class of their own, work and are safe; a pickled model works with
+    a note; stdout holds only predictions."""
+    made = make_release(tmp_path, "regression", {"own": OWN_SAVING, "class": OWN_CLASS, "pickled": PICKLED})
+    assert [member.unsafe for member in made.facts.members] == [False, False, True]
     assert json.loads((made.folder / "manifest.json").read_text("utf-8"))["unsafe"] is True
     assert "Unsafe to load" in (made.folder / "MODEL_CARD.md").read_text("utf-8")
     done = subprocess.run(

@@ -81,6 +81,52 @@ def test_the_verdict_box_says_how_good_it_is_and_whether_it_is_safe(binary: Repo
     assert "Weighted blend, a weighted mean of 2 models" in text
 
 
+def test_how_sure_the_numbers_are(binary: ReportFacts) -> None:
+    """Expectation and outcome, luck in choosing, calibration and parts of the data: one sentence each."""
+    text = Page(render(binary)).text
+    assert "a score between 0.8146 and 0.9466 was expected of it; it came out at 0.8741 , as expected." in text
+    assert "Taking the best of 5 fully scored candidates flatters its out-of-fold score by about 0.0022" in text
+    assert "the predicted chance of survived = 1 is off by" in text
+    assert "1 of 3 parts of the data is worse than the whole beyond luck: deck=missing ( 0.7902 )" in text
+    assert "drawing rows with replacement" in text
+    assert "drawing blocks of time with replacement" in Page(render(case("regression", forecast=True))).text
+
+
+def test_a_test_score_beyond_what_was_expected_is_said(binary: ReportFacts) -> None:
+    """Worse is a doubt, better is none; both are told."""
+    assert binary.verdict is not None
+    assert binary.verdict.test is not None
+    for value, words in ((0.71, "worse than expected"), (0.99, "better than expected")):
+        test = binary.verdict.test.but(value=value, low=value - 0.01, high=min(1.0, value + 0.01))
+        text = Page(render(replace(binary, verdict=binary.verdict.but(test=test.plain())))).text
+        assert words in text
+        assert ("more than chance explains" in text) == (value < 0.8)
+
+
+def test_numbers_lead_to_their_receipts(binary: ReportFacts) -> None:
+    """Each link's row is on the page; without receipts the numbers stand as they are."""
+    html = render(binary)
+    links = set(re.findall(r'<a class="n" href="#(n[0-9]+)"', html))
+    assert links
+    assert links <= set(Page(html).ids)
+    assert 'title="test.roc_auc: ' in html
+    assert "modelwright why brisk-otter ID" in Page(html).text
+    bare = render(replace(binary, numbers={}))
+    assert "0.8741" in Page(bare).text
+    assert "No receipts were kept." in Page(bare).text
+    assert '<a class="n"' not in bare
+
+
+def test_every_score_of_the_page_has_an_interval(binary: ReportFacts) -> None:
+    """Headline, candidates, baselines, classes and parts."""
+    text = Page(render(binary)).text
+    assert "0.8741 ROC AUC (higher is better), 95 % interval 0.8301 to 0.9181" in text
+    assert "constant the same answer for every row 0.5000 0.4780 to 0.5220" in text
+    assert "sex = male 577 0.8655 0.8435 to 0.8875" in text
+    classes = Page(render(case("multiclass"))).text
+    assert re.search(r"class 00 [0-9]+ 0\.[0-9]{3} 0\.[0-9]{2} to 0\.[0-9]{2} 0\.", classes)
+
+
 def test_every_section_is_there_and_linked(binary: ReportFacts) -> None:
     """Each link of the contents leads to a heading, and no id occurs twice."""
     page = Page(render(binary))

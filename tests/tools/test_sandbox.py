@@ -48,8 +48,3 @@ def test_library_folders_outside_the_environment_are_found(monkeypatch: pytest.M
     extra.mkdir()
     monkeypatch.setattr(sys, "path", [str(tmp_path), str(extra), *sys.path])
     assert sandbox.library_paths() == [str(extra)]
-
-
-def test_the_tier_says_its_name() -> None:
-    """Reports name the basic tier."""
-    assert sandbox.tier() == "basic (T3)"

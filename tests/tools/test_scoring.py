@@ -8,9 +8,9 @@ import pytest
 from sklearn import metrics as sk
 
 from state.task import SplitPlan, Task
+from tools.bootstrap import Sample
 from tools.metrics import METRICS, metrics_for
 from tools.scoring import (
-    _Sample,
     check_predictions,
     compare,
     constant_predictions,
@@ -75,7 +75,7 @@ def test_the_bootstrap_computes_the_same_metric(kind: str) -> None:
     drawn = rng.integers(0, len(y), len(y))
     weights = np.vstack([np.ones(len(y)), np.bincount(drawn, minlength=len(y))])
     for metric in metrics_for(kind):  # type: ignore[arg-type]
-        statistic = _Sample(metric, y, classes, None, None, 0, 10)._statistic(p)
+        statistic = Sample(metric, y, classes, None, None, 0, 10).statistic(p)
         expected = [score(metric, y, p, classes), score(metric, y[drawn], p[drawn], classes)]
         assert statistic(weights) == pytest.approx(expected, abs=1e-9), metric.name
 

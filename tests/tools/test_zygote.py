@@ -55,7 +55,7 @@ class Parent:
         limits = {"seconds": 60, "memory_mb": 1000, "disk_mb": 100, "output_kb": 64, "tasks": 50}
         description = {
             "key": f"key{number}", "boot": "b", "kind": "script", "folder": str(folder), "params": {"argv": ["main.py"]},
-            "time_limit": None, "n_jobs": 1, "threads": 1, "tier": "basic", "limits": limits,
+            "time_limit": None, "n_jobs": 1, "threads": 1, "tier": "T3", "limits": limits,
         }  # fmt: skip
         (folder / "job.json").write_text(json.dumps(description))
         self.say(do="run", id=number, folder=str(folder))

@@ -7,13 +7,14 @@ size, and is hashed while it is copied. This runs after the last process of the 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
+
+from tools.executors import forms
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _WANTED = {
@@ -25,6 +26,12 @@ _WANTED = {
 }
 """What is taken of each kind of job; everything of a script's."""
 _REQUIRED = {"fold": "predictions.npy", "explain": "permuted.npz", "predict": "predictions.npy", "fit": "model"}
+_FORMS: dict[str, Callable[[IO[bytes], int], None]] = {
+    "predictions.npy": forms.check_array,
+    "probe.npy": forms.check_array,
+    "permuted.npz": lambda file, _: forms.check_archive(file),
+}
+"""What the harness's own files must be. A script's outputs have names and forms of their own."""
 _NOT_OUTPUT = ("result.json", "traceback.txt")
 _DEEPEST = 6
 _MOST_FILES = 5000
@@ -52,12 +59,8 @@ def collect(folder: Path, kind: str, store: Store, most_bytes: int) -> dict[str,
     wanted = _WANTED[kind]
     taken: dict[str, str] = {}
     left = most_bytes
-    for name in _walk(out, wanted):
-        if name in _NOT_OUTPUT:
-            continue
-        if len(taken) >= _MOST_FILES:
-            raise BadOutput(f"more than {_MOST_FILES} files in out/")
-        reference, size = _take(out, name, folder, store, left)
+    for name in _names(out, wanted):
+        reference, size = _take(out, name, folder, store, left, None if kind == "script" else _FORMS.get(name))
         taken[name] = reference
         left -= size
     required = _REQUIRED.get(kind, "")
@@ -77,14 +80,23 @@ def read_text(folder: Path, name: str) -> str:
 
 def read_result(folder: Path) -> dict[str, Any]:
     """The object in `out/result.json`; raises BadOutput when it is missing or no JSON object."""
-    text = read_text(folder, "result.json")
     try:
-        result = json.loads(text)
-    except ValueError:
-        result = None
-    if not isinstance(result, dict):
-        raise BadOutput("the program ended without an error, but result.json in out/ is missing or damaged")
-    return result
+        return forms.read_facts(read_text(folder, "result.json"))
+    except forms.BadForm as error:
+        raise BadOutput(
+            f"the program ended without an error, but result.json in out/ is missing or damaged: it {error}"
+        ) from None
+
+
+def _names(out: Path, wanted: tuple[str, ...]) -> list[str]:
+    """All names to take. Counted before anything is copied: thousands of files would each be written durably."""
+    names = []
+    for name in _walk(out, wanted):
+        if name not in _NOT_OUTPUT:
+            names.append(name)
+        if len(names) > _MOST_FILES:
+            raise BadOutput(f"more than {_MOST_FILES} files in out/")
+    return names
 
 
 def _walk(out: Path, wanted: tuple[str, ...]) -> Iterator[str]:
@@ -128,8 +140,10 @@ def _open(out: Path, name: str) -> int:
     return file
 
 
-def _take(out: Path, name: str, folder: Path, store: Store, most: int) -> tuple[str, int]:
-    """Copy one file into the store; returns (reference, bytes)."""
+def _take(
+    out: Path, name: str, folder: Path, store: Store, most: int, form: Callable[[IO[bytes], int], None] | None
+) -> tuple[str, int]:
+    """Copy one file, of this form if one is wanted, into the store; returns (reference, bytes)."""
     try:
         source = _open(out, name)
     except OSError as error:
@@ -138,6 +152,8 @@ def _take(out: Path, name: str, folder: Path, store: Store, most: int) -> tuple[
         size = os.fstat(source).st_size
         if size > most:
             raise BadOutput(f"{name!r} in out/ and what came before it is larger than the disk limit")
+        if form is not None:
+            _check(form, file, size, name)
         if size <= _AT_ONCE:
             data = file.read(_AT_ONCE + 1)
             return _checked(store.put(data), hashlib.sha256(data).hexdigest(), name), len(data)
@@ -151,6 +167,14 @@ def _take(out: Path, name: str, folder: Path, store: Store, most: int) -> tuple[
             return _checked(store.put(copy), digest.hexdigest(), name), size
         finally:
             copy.unlink(missing_ok=True)
+
+
+def _check(form: Callable[[IO[bytes], int], None], file: IO[bytes], size: int, name: str) -> None:
+    try:
+        form(file, size)
+    except forms.BadForm as error:
+        raise BadOutput(f"{name!r} in out/ {error}") from None
+    file.seek(0)
 
 
 def _checked(reference: str, digest: str, name: str) -> str:

@@ -14,7 +14,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import sys
 import time
 import uuid
@@ -188,16 +187,36 @@ def remove(folder: Path) -> None:
 
 
 def wipe(folder: Path) -> None:
-    """Remove a folder and all in it, also what a program has made unreadable; links are not followed."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.is_dir() and not folder.is_symlink():
-        folder.chmod(0o700)
-        for parent, names, _ in os.walk(folder):
-            for name in names:
-                path = os.path.join(parent, name)
-                if not os.path.islink(path):
-                    os.chmod(path, 0o700)
-        shutil.rmtree(folder, ignore_errors=True)
+    """Remove a folder and all in it, also what a program has made unreadable or nested beyond measure.
+
+    Links are not followed. What cannot be removed stays for the next sweep.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    waiting: list[str] = []
+    try:
+        _empty(str(folder), folder, waiting)
+        while waiting:
+            place = waiting.pop()
+            _empty(place, folder, waiting)
+            os.rmdir(place)
+        folder.rmdir()
+    except OSError:
+        return
+
+
+def _empty(place: str, top: Path, waiting: list[str]) -> None:
+    """Remove the files of a folder and move its folders up to `top`, so that no path ever gets long."""
+    os.chmod(place, 0o700)
+    with os.scandir(place) as entries:
+        found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for path, is_folder in found:
+        if not is_folder:
+            os.unlink(path)
+            continue
+        os.chmod(path, 0o700)  # a folder can be moved by who may write into it
+        waiting.append(str(top / f"{uuid.uuid4().hex}.gone"))
+        os.rename(path, waiting[-1])
 
 
 def _is_attempt(folder: Path) -> bool:

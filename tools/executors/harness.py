@@ -23,6 +23,7 @@ import math
 import os
 import random
 import runpy
+import socket
 import sys
 import time
 import traceback
@@ -41,6 +42,7 @@ PORTABLE = "modelwright_portable"
 """Name the warm parent gives to the folder `tools/portable`."""
 _LINES = 60
 _OWN_LINES = 24
+_NO_NETWORK = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.EADDRNOTAVAIL)
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
@@ -61,6 +63,9 @@ def run(request: Mapping[str, Any]) -> int:
     except BaseException as error:  # noqa: BLE001 - the single boundary: whatever a program raises becomes a record
         if isinstance(error, SystemExit) and request["kind"] == "script" and error.code in (None, 0):
             return DONE
+        note = _sandbox_note(error, str(request.get("tier", "")))
+        if note:
+            error.add_note(note)
         _write_traceback(folder, error)
         return _exit_code(error)
     return DONE
@@ -74,6 +79,27 @@ def _exit_code(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         return DISK
     return ERROR
+
+
+def _sandbox_note(error: BaseException, tier: str) -> str:
+    """What a program should know of its sandbox when that may be why it failed; empty otherwise."""
+    if not isinstance(error, OSError | EOFError):
+        return ""
+    number = error.errno if isinstance(error, OSError) else None
+    if tier == "T1" and (number in _NO_NETWORK or isinstance(error, socket.gaierror)):
+        return "sandbox tier strong (T1): there is no network but the job's own loopback"
+    if tier == "T1" and number in (errno.EROFS, errno.EPERM):
+        return "sandbox tier strong (T1): a program writes into out/ and its temporary folder, nothing else"
+    if tier == "T2" and (
+        number in (errno.EACCES, errno.EPERM) or isinstance(error, EOFError) or "AF_UNIX" in str(error)
+    ):
+        return (
+            "sandbox tier standard (T2): a program cannot connect to anything. There is no network, and nothing works "
+            "that connects processes through a named socket: multiprocessing.Manager, the start method forkserver, "
+            "DataLoader with num_workers > 0. Pools by fork or spawn work, in a fold only when its n_jobs is above 1. "
+            "It reads libraries and in/, and writes into out/ and its temporary folder, nothing else"
+        )
+    return ""
 
 
 # ---- kinds of jobs --------------------------------------------------------------------------------------------------
@@ -174,6 +200,9 @@ def portable(name: str) -> Any:
 
 def _load_program(path: Path) -> ModuleType:
     """Import program.py as the module `program`."""
+    # So that processes a program starts anew (spawn, loky) can import it, and do not run our own script again.
+    sys.path.insert(0, str(path.parent))
+    sys.modules["__main__"] = ModuleType("__main__")
     spec = importlib.util.spec_from_file_location("program", path)
     assert spec is not None
     assert spec.loader is not None

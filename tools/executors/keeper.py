@@ -23,7 +23,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import capture, confine, harness, proctree  # relative: loaded by the warm parent, without our packages
+from . import (
+    capture,
+    confine,
+    harness,
+    init,
+    namespaces,
+    privileges,
+    proctree,
+    views,
+)  # relative: loaded by the warm parent, without our packages
 
 RECEIPT_VERSION = 1
 GRACE = 0.5
@@ -45,8 +54,9 @@ _STATUS_BY_EXIT = {
 class Keeper:
     """Watches one job. Made in a freshly forked process; `run` is called once."""
 
-    def __init__(self, request: Mapping[str, Any], control: socket.socket) -> None:
+    def __init__(self, request: Mapping[str, Any], control: socket.socket, program: init.Program = harness.run) -> None:
         self.request = request
+        self.program = program
         self.limits: Mapping[str, Any] = request["limits"]
         self.folder = Path(request["folder"])
         self.control = control
@@ -55,16 +65,27 @@ class Keeper:
         self.peak = 0
         self.strays = 0
         self.child = 0
+        self.user: int | None = None
+        """The spare user the job runs as, if any."""
+        self.top = os.getpid()
+        """The process below which everything is the program's: this one, or the first one of a T1 job."""
+        self.report: int | None = None
+        """Where the first process of a T1 job tells how the program ended."""
         self.wait_status: int | None = None
         self.next_disk_look = 0.0
 
     def run(self) -> dict[str, Any] | None:
         """Do the job. Returns the receipt, or None when nobody wants it any more (cancelled, orchestrator gone)."""
         confine.become_subreaper()
+        confine.hide()
         wake = _child_signal()
         reading, writing = os.pipe()
         self.started = time.monotonic()
-        self._fork(writing)
+        self.began = time.time()
+        try:
+            self._fork(writing)
+        except OSError as error:
+            return self._never_started(error)
         os.close(writing)
         os.set_blocking(reading, False)
         capture.widen(reading)
@@ -72,6 +93,9 @@ class Keeper:
         seconds = time.monotonic() - self.started
         self._kill_tree(graceful=wanted and self.why is not None)
         self.log.take(reading)
+        if self.why is None and self._shared_memory() > views.MOST_SHARED_MB * confine.MEGABYTE:
+            self.why = self._too_much_shared()
+        self._remove_shared()
         if not wanted:
             return None
         self.log.write(self.folder / "log.txt")
@@ -79,21 +103,40 @@ class Keeper:
         capture.write_durably(self.folder / "receipt.json", json.dumps(receipt, ensure_ascii=False).encode())
         return receipt
 
+    def _never_started(self, error: OSError) -> dict[str, Any]:
+        self.why = ("signal", f"could not be started: {error.strerror or error}")
+        receipt = self._receipt(0.0)
+        capture.write_durably(self.folder / "receipt.json", json.dumps(receipt, ensure_ascii=False).encode())
+        return receipt
+
     # ---- the child --------------------------------------------------------------------------------------------------
 
     def _fork(self, output: int) -> None:
+        """Start the program's child; in T1 that is the job's first process, whose child the program is."""
         keeper = os.getpid()
+        is_strong = self.request["tier"] == "T1"
+        if self.request["tier"] != "T3":
+            self.user = privileges.spare_user()
+        _prepare(self.folder, self.user)
+        if is_strong:
+            self.report, report = os.pipe()
+            namespaces.divide()
         self.child = os.fork()
         if self.child == 0:
+            if is_strong:
+                init.live(self.request, output, report, self.user, self.program, _CHILD_BROKEN)
             code = _CHILD_BROKEN
             try:
-                confine.confine(self.request, output, keeper)
-                code = harness.run(self.request)
+                confine.confine(self.request, output, keeper, self.user)
+                code = self.program(self.request)
             finally:
                 # Nothing of the keeper may run in the child, whatever happened.
                 if code == _CHILD_BROKEN:
                     traceback.print_exc()
                 os._exit(code)
+        if is_strong:
+            os.close(report)
+            self.top = self.child
 
     # ---- watching ---------------------------------------------------------------------------------------------------
 
@@ -126,7 +169,7 @@ class Keeper:
         seconds = float(self.limits["seconds"])
         if now - self.started > seconds:
             return "timeout", f"ended after its limit of {seconds:.4g} s"
-        used = proctree.usage(os.getpid())
+        used = proctree.usage(self.top)
         self.peak = max(self.peak, used.rss)
         most = int(self.limits["memory_mb"])
         if used.rss > most * confine.MEGABYTE:
@@ -135,9 +178,27 @@ class Keeper:
             rss = used.rss if exact is None else exact
             if rss > most * confine.MEGABYTE:
                 return "memory", f"used {rss >> 20} MB of memory in {len(used.pids)} processes; the limit is {most} MB"
+        if self._shared_memory() > views.MOST_SHARED_MB * confine.MEGABYTE:
+            return self._too_much_shared()
         if used.tasks > int(self.limits["tasks"]):
             return "error", f"started {used.tasks} processes and threads; the limit is {self.limits['tasks']}"
         return self._broken_disk(now)
+
+    def _shared_memory(self) -> int:
+        """Bytes a T2 job has put into files of /dev/shm; in T1 the kernel bounds them, in T3 nobody does."""
+        if self.request["tier"] != "T2":
+            return 0
+        if self.user is not None:
+            return proctree.shared_memory(self.user, 0.0)
+        return proctree.shared_memory(os.getuid(), self.began)
+
+    def _too_much_shared(self) -> tuple[str, str]:
+        return "disk", f"put more than {views.MOST_SHARED_MB} MB into shared memory ({views.SHARED_MEMORY})"
+
+    def _remove_shared(self) -> None:
+        """Remove what a spare user left in shared memory. What our own user left cannot be told from others' files."""
+        if self.request["tier"] == "T2" and self.user is not None:
+            proctree.remove_shared_memory(self.user)
 
     def _broken_disk(self, now: float) -> tuple[str, str] | None:
         if now < self.next_disk_look:
@@ -147,11 +208,12 @@ class Keeper:
         for name in ("out", "tmp"):
             part = proctree.disk_use(self.folder / name, _MOST_FILES)
             size, files = size + part[0], files + part[1]
+        size += proctree.held_without_name(proctree.descendants(self.top))
         most = int(self.limits["disk_mb"])
         if size > most * confine.MEGABYTE:
             return "disk", f"wrote {size >> 20} MB; the limit is {most} MB"
         if files > _MOST_FILES:
-            return "disk", f"wrote more than {_MOST_FILES} files"
+            return "disk", f"wrote more than {_MOST_FILES} files, or folders that nobody can look into"
         return None
 
     # ---- ending -----------------------------------------------------------------------------------------------------
@@ -166,12 +228,24 @@ class Keeper:
             if pid == 0:
                 return
             if pid == self.child:
-                self.wait_status = status
+                self.wait_status = self._reported(status)
+
+    def _reported(self, status: int) -> int:
+        """The program's wait status: the child's own, or what the first process of a T1 job told."""
+        if self.report is None:
+            return status
+        os.set_blocking(self.report, False)
+        try:
+            told = json.loads(os.read(self.report, 4096))
+        except (BlockingIOError, ValueError):  # it was killed, or could not enter the sandbox
+            return status
+        self.strays = int(told["strays"])
+        return int(told["status"])
 
     def _kill_tree(self, graceful: bool) -> None:
         """Kill every descendant and wait until none is left. Graceful: SIGTERM first, SIGKILL after GRACE seconds."""
         if graceful and self.wait_status is None:
-            _kill_group(self.child, signal.SIGTERM)
+            self._ask_to_end()
             until = time.monotonic() + GRACE
             while self.wait_status is None and time.monotonic() < until:
                 time.sleep(0.01)
@@ -188,6 +262,13 @@ class Keeper:
             if not left and self.wait_status is not None:
                 return
             time.sleep(0.005)
+
+    def _ask_to_end(self) -> None:
+        if self.report is None:
+            _kill_group(self.child, signal.SIGTERM)
+            return
+        for pid in proctree.descendants(self.child):
+            _kill(pid, signal.SIGTERM)
 
     def _wait_for_strays(self) -> None:
         """The program has ended; count what it left running, ask it to end, and give it a moment.
@@ -235,10 +316,11 @@ class Keeper:
             number = os.WTERMSIG(self.wait_status)
             return "signal", f"died of signal {number} ({signal.Signals(number).name}), which we did not send"
         code = os.WEXITSTATUS(self.wait_status)
+        if code == _CHILD_BROKEN:
+            # No fault of the program: like a death by a foreign signal it is tried again, and not remembered.
+            return "signal", "could not be prepared to run in its sandbox; its log says why"
         if self.request["kind"] == "script" and code not in _STATUS_BY_EXIT:
             return "error", f"ended with exit code {code}"
-        if code == _CHILD_BROKEN:
-            return "error", "could not be prepared to run; its log says why"
         return _STATUS_BY_EXIT.get(code, "error"), "" if code == harness.DONE else f"ended with exit code {code}"
 
 
@@ -246,7 +328,7 @@ def keep(folder: str, control: socket.socket) -> None:
     """The whole life of a keeper process; never returns.
 
     `folder` is a job's, with in/, out/ and job.json, which holds {key, boot, kind, folder, params, time_limit, n_jobs,
-    threads, tier, limits}. Reports the receipt as one JSON line on `control`.
+    threads, tier, guards, limits}. Reports the receipt as one JSON line on `control`.
     """
     code = 1
     try:
@@ -264,6 +346,18 @@ def keep(folder: str, control: socket.socket) -> None:
         if code:
             traceback.print_exc()
         os._exit(code)
+
+
+def _prepare(folder: Path, user: int | None) -> None:
+    """Make the job's private folder and give what the job works with to its spare user."""
+    (folder / "tmp").mkdir(mode=0o700, exist_ok=True)
+    if user is None:
+        return
+    for name in ("in", "out", "tmp"):
+        os.chown(folder / name, user, user)
+        for parent, folders, files in os.walk(folder / name):
+            for one in (*folders, *files):
+                os.chown(os.path.join(parent, one), user, user, follow_symlinks=False)
 
 
 def _child_signal() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import queue
 import re
 import threading
@@ -24,6 +25,7 @@ from tools.artifacts import ArtifactStore
 from tools.executors import collector
 from tools.executors.folders import JobFolders, boot_id, is_usable, read_json, remove
 from tools.executors.worker import Worker, WorkerDied
+from tools.sandbox import checked_tier, choose_tier
 
 REPETITIONS = 3
 """Times a job is repeated after a death by a signal we did not send."""
@@ -58,6 +60,9 @@ class ProcessExecutor:
 
     What a killed executor finished is found again in the same `jobs_folder`, by whoever asks for the same key. So a
     folder per run keeps runs that want everything executed anew apart.
+
+    `tier` is the sandbox tier, "T1", "T2" or "T3"; None takes the strongest that works here. A job whose tier cannot be
+    entered fails; it never runs in a weaker one.
     """
 
     def __init__(
@@ -68,10 +73,12 @@ class ProcessExecutor:
         threads_per_job: int = 1,
         *,
         cache: Path | None = None,
+        tier: str | None = None,
     ) -> None:
         self.slots = max(1, slots)
         self.threads_per_job = max(1, threads_per_job)
         self.artifacts = artifacts
+        self._tier = None if tier is None else checked_tier(tier)
         self._folders = JobFolders(Path(jobs_folder).absolute())
         self.worker = Worker(Path(cache or self._folders.root / "cache").absolute(), self.threads_per_job)
         self._queue: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
@@ -79,6 +86,13 @@ class ProcessExecutor:
         self._tickets: set[_Ticket] = set()
         self._threads: list[threading.Thread] = []
         self._closed = False
+
+    @property
+    def tier(self) -> str:
+        """Short name of the sandbox tier jobs run in; found by trial at the first look when none was given."""
+        if self._tier is None:
+            self._tier = choose_tier()
+        return self._tier
 
     def warm(self) -> None:
         """Start the warm parent and the slots' threads, and sweep what dead executors left; waits for none of it."""
@@ -223,10 +237,15 @@ class ProcessExecutor:
             "time_limit": job.time_limit,
             "n_jobs": job.n_jobs,
             "threads": max(self.threads_per_job, job.n_jobs),
-            "tier": "basic",
+            "tier": self.tier,
+            "guards": self._guards(),
             "limits": job.limits.but(seconds=seconds).plain(),
         }
         (folder / "job.json").write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
+
+    def _guards(self) -> list[int]:
+        """Processes that no job may signal."""
+        return [os.getpid(), *([pid] if (pid := self.worker.facts.get("pid")) else [])]
 
     def _adopt(self, ticket: _Ticket) -> Receipt | None:
         """The receipt of an attempt that ended before its orchestrating process was killed, if there is one."""

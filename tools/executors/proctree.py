@@ -6,12 +6,16 @@ Stands alone (standard library only), since it runs inside the warm parent. On L
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the kernel's own place for shared memory
 PAGE = os.sysconf("SC_PAGE_SIZE")
 LINUX = sys.platform.startswith("linux")
 _HAS_CHILDREN_FILE = Path(f"/proc/self/task/{os.getpid()}/children").exists()
@@ -85,7 +89,10 @@ def data_size() -> int:
 
 
 def disk_use(folder: Path, most_files: int) -> tuple[int, int]:
-    """(bytes on disk, number of entries) below a folder, links not followed; stops counting after `most_files`."""
+    """(bytes on disk, number of entries) below a folder, links not followed; stops counting after `most_files`.
+
+    Folders that cannot be looked into (paths too long, mode taken away) count as too many entries.
+    """
     size = count = 0
     waiting = [str(folder)]
     while waiting and count <= most_files:
@@ -97,9 +104,56 @@ def disk_use(folder: Path, most_files: int) -> tuple[int, int]:
                     size += facts.st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-        except OSError:  # removed or locked meanwhile
-            continue
+        except OSError as error:  # removed or locked meanwhile, or beyond reach
+            count += most_files + 1 if error.errno in (errno.ENAMETOOLONG, errno.EACCES) else 0
     return size, count
+
+
+def held_without_name(pids: list[int]) -> int:
+    """Bytes of files that processes hold open after their names were removed; `disk_use` cannot see them."""
+    sizes: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        try:
+            numbers = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            continue
+        for number in numbers:
+            try:
+                facts = os.stat(f"/proc/{pid}/fd/{number}")
+            except OSError:
+                continue
+            if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 0:
+                sizes[facts.st_dev, facts.st_ino] = facts.st_blocks * 512
+    return sum(sizes.values())
+
+
+def shared_memory(user: int, since: float) -> int:
+    """Bytes in shared memory files of a user that were made or changed after a moment (seconds since the epoch)."""
+    return sum(facts.st_blocks * 512 for _, facts in _shared_files(user) if facts.st_ctime >= since)
+
+
+def remove_shared_memory(user: int) -> None:
+    """Remove every shared memory file and folder of a user who is nobody else's."""
+    for path, facts in sorted(_shared_files(user), reverse=True):
+        try:
+            os.rmdir(path) if stat.S_ISDIR(facts.st_mode) else os.unlink(path)
+        except OSError:  # somebody else's file lies in the folder
+            continue
+
+
+def _shared_files(user: int) -> Iterator[tuple[str, os.stat_result]]:
+    waiting = [_SHARED_MEMORY]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                found = [(entry.path, entry.stat(follow_symlinks=False)) for entry in entries]
+        except OSError:
+            continue
+        for path, facts in found:
+            if facts.st_uid == user:
+                yield path, facts
+                if stat.S_ISDIR(facts.st_mode):
+                    waiting.append(path)
 
 
 def _children(pid: int) -> list[int]:

@@ -59,6 +59,12 @@ class Source:
     notes: list[str] = field(default_factory=list)
 
 
+def file_hash(path: str | Path) -> str:
+    """SHA-256 (hex) of a file's bytes, as `Source.sha` has it."""
+    with Path(path).expanduser().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def open_source(path: str | Path) -> Source:
     """Read a file into memory and tell what it is.
 

@@ -6,19 +6,23 @@ the structure; each array, table or estimator lies in a file of its own, in the 
     numpy arrays            .npy
     pandas tables, columns  .arrow
     LightGBM boosters       .txt     XGBoost .ubj     CatBoost .cbm
-    scikit-learn, skrub     .skops   (only types from the libraries in TRUSTED are ever loaded)
+    trees of scikit-learn   .npz     plain arrays, wherever in an estimator they sit (ensembles.py)
+    scikit-learn, skrub     .skops   only names of a fixed list, and of the program's own module (allowed.py)
     anything else           .pickle  marked unsafe; loading it runs code, so it has to be asked for
 
-Stands alone: nothing is imported but the standard library and the libraries the model itself is made of.
+Needs allowed.py and ensembles.py beside it; else nothing is imported but the standard library and the libraries the
+model itself is made of.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import json
 import math
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,37 +30,47 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-FORMAT = 1
-TRUSTED = (
-    "sklearn.", "skrub.", "scipy.sparse.", "scipy.stats.", "scipy.interpolate.", "scipy._lib.array_api_compat.",
-    "lightgbm.", "xgboost.", "catboost.", "numpy.dtype", "numpy.random.", "numpy.ndarray", "pandas.core.", "pandas.api.",
-    "pandas._libs.", "pandas.Categorical", "collections.", "datetime.", "functools.partial",
-)  # fmt: skip
-"""Beginnings of the dotted names that a .skops file may hold: the types fitted transformers and estimators are made of.
-A partial is fine since skops checks the function inside it by the same list."""
+
+def _beside(name: str) -> Any:
+    """A module that lies beside this one, which may be part of a package or the neighbour of a script."""
+    if __package__:
+        return importlib.import_module(f"{__package__}.{name}")
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+allowed, ensembles = _beside("allowed"), _beside("ensembles")
+FORMAT = 2
+OWN = "program"
+"""Name under which the module is loaded that made the model and predicts with it."""
 
 Node = dict[str, Any]
 
 
-def save_model(model: Any, folder: str | Path) -> dict[str, Any]:
+def save_model(model: Any, folder: str | Path, *, own: str = OWN) -> dict[str, Any]:
     """Write `model` into `folder`, which is made when absent and must hold no other model.
 
-    Returns {"unsafe": True when a part had to be pickled, "files": names of all files written, model.json last}.
+    own: name of the loaded module whose classes the model may be made of. Returns {"unsafe": True when a part had to
+    be pickled, "files": names of all files written, model.json last}.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    writer = _Writer(folder)
+    writer = _Writer(folder, own)
     tree = writer.store(model)
     content = {"format": FORMAT, "unsafe": writer.unsafe, "model": tree}
     (folder / "model.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return {"unsafe": writer.unsafe, "files": [*writer.files, "model.json"]}
 
 
-def load_model(folder: str | Path, *, allow_unsafe: bool = False) -> Any:
-    """Read what `save_model` wrote.
+def load_model(folder: str | Path, *, allow_unsafe: bool = False, own: str = OWN) -> Any:
+    """Read what `save_model` wrote. own: name of the loaded module whose classes the model may be made of.
 
-    Raises ValueError when the format is unknown, when a part is pickled and `allow_unsafe` is not set, or when a
-    .skops file holds a type that is not from the libraries in TRUSTED.
+    Raises ValueError when the format is unknown, when a part is pickled and `allow_unsafe` is not set, when a file
+    holds a type that may not be loaded, and when trees were saved with another scikit-learn or are damaged.
     """
     folder = Path(folder)
     content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
@@ -69,16 +83,22 @@ def load_model(folder: str | Path, *, allow_unsafe: bool = False) -> Any:
             f"the model in {folder} has pickled parts, and loading those runs code; "
             "pass allow_unsafe=True if you trust where it came from"
         )
-    return _load(content["model"], folder)
+    return _Reader(folder, allow_unsafe, own).load(content["model"])
+
+
+class _Pickled(Exception):
+    """A part of an estimator could only be pickled."""
 
 
 class _Writer:
     """Stores the parts of one model, giving each file a number."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own: str) -> None:
         self.folder = folder
+        self.own = own
         self.files: list[str] = []
         self.unsafe = False
+        self._inside = 0
 
     def store(self, part: Any) -> Node:
         """Store one part, with everything inside it, and return the node that stands for it in model.json."""
@@ -104,9 +124,9 @@ class _Writer:
         library = type(part).__module__.partition(".")[0]
         if library in _NATIVE and (node := self._native(part, library)) is not None:
             return node
-        if library in ("sklearn", "skrub", "scipy", "lightgbm") and (node := self._skops(part)) is not None:
+        if ensembles.holds_trees(part, self.own) and (node := self._arrays(part)) is not None:
             return node
-        return self._pickle(part)
+        return self._skops(part) or self._pickle(part)
 
     def _name(self, suffix: str) -> Path:
         name = f"part_{len(self.files):03d}{suffix}"
@@ -143,22 +163,39 @@ class _Writer:
         part.save_model(str(path))
         return {"is": library, "file": path.name, "class": type(part).__name__}
 
+    def _arrays(self, part: Any) -> Node | None:
+        """Store an estimator with its trees as arrays; None when something in it can only be pickled."""
+        known = len(self.files)
+        path = self._name(".npz")
+        self._inside += 1
+        try:
+            tree, arrays = ensembles.take_apart(part, self.store, self.own)
+        except (_Pickled, TypeError):
+            for name in self.files[known:]:
+                (self.folder / name).unlink(missing_ok=True)
+            del self.files[known:]
+            return None
+        finally:
+            self._inside -= 1
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        return {"is": "estimator", "file": path.name, "tree": tree}
+
     def _skops(self, part: Any) -> Node | None:
         """Store with skops; None when the object holds something skops cannot store or we would not load again."""
-        io = importlib.import_module("skops.io")
-        path = self._name(".skops")
         try:
-            io.dump(part, path)
-            refused = [name for name in io.get_untrusted_types(file=path) if not _trusted(name)]
-        except (TypeError, AttributeError, ValueError, NotImplementedError):  # what skops raises for foreign objects
-            refused = ["?"]
-        if not refused:
-            return {"is": "skops", "file": path.name}
-        path.unlink(missing_ok=True)
-        self.files.remove(path.name)
-        return None
+            content = importlib.import_module("skops.io").dumps(part)
+        except (TypeError, AttributeError, ValueError, NotImplementedError, RecursionError):  # for foreign objects
+            return None
+        if allowed.refused(_schema(content), self.own):
+            return None
+        path = self._name(".skops")
+        path.write_bytes(content)
+        return {"is": "skops", "file": path.name}
 
     def _pickle(self, part: Any) -> Node:
+        if self._inside:
+            raise _Pickled
         self.unsafe = True
         path = self._name(".pickle")
         # A class defined in the program itself can only be stored by value, which is what cloudpickle does.
@@ -177,73 +214,99 @@ _NATIVE: dict[str, tuple[str, tuple[str, ...]]] = {
 """Library → suffix, and the classes that have a format of their own."""
 
 
-def _trusted(name: str) -> bool:
-    return name.startswith(TRUSTED)
+def _schema(content: bytes) -> dict[str, Any]:
+    """The description in a .skops file: which types it holds, and how they are put together."""
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        schema: dict[str, Any] = json.loads(file.read("schema.json"))
+    return schema
 
 
-def _load(node: Node, folder: Path) -> Any:
-    """Rebuild the part a node of model.json stands for."""
-    kind = node["is"]
-    if kind == "value":
-        return node["value"]
-    if kind == "float":
-        return float(node["value"])
-    if kind in ("list", "tuple"):
-        items = [_load(item, folder) for item in node["items"]]
-        return tuple(items) if kind == "tuple" else items
-    if kind == "dict":
-        return {_load(key, folder): _load(item, folder) for key, item in node["items"]}
-    if kind == "objects":
-        array = np.empty(len(node["items"]), dtype=object)
-        array[:] = [_load(item, folder) for item in node["items"]]
-        return array.reshape(node["shape"])
-    if kind not in _READERS:
-        raise ValueError(f"{folder / 'model.json'} names a part of unknown kind {kind!r}; it was written by newer code")
-    path = folder / Path(node["file"]).name
-    if not path.is_file():
-        raise ValueError(f"the model in {folder} is incomplete: {path.name} is missing; copy the whole folder again")
-    return _READERS[kind](path, node)
+class _Reader:
+    """Loads the parts of one model."""
 
+    def __init__(self, folder: Path, allow_unsafe: bool, own: str) -> None:
+        self.folder = folder
+        self.allow_unsafe = allow_unsafe
+        self.own = own
+        self._readers: dict[str, Callable[[Path, Node], Any]] = {
+            "array": lambda path, _: np.load(path, allow_pickle=False),
+            "scalar": lambda path, _: np.load(path, allow_pickle=False)[()],
+            "frame": self._pandas,
+            "series": self._pandas,
+            "index": self._pandas,
+            "lightgbm": self._native,
+            "xgboost": self._native,
+            "catboost": self._native,
+            "estimator": self._estimator,
+            "skops": self._skops,
+            "pickle": self._pickle,
+        }
 
-def _read_pandas(path: Path, node: Node) -> pd.DataFrame | pd.Series | pd.Index:
-    pyarrow = importlib.import_module("pyarrow")
-    with pyarrow.OSFile(str(path), "rb") as source:
-        frame: pd.DataFrame = pyarrow.ipc.open_file(source).read_all().to_pandas()
-    for place in node["objects"]:
-        column = frame.columns[place]
-        frame[column] = frame[column].astype(object).where(frame[column].notna(), np.nan)
-    if node["is"] == "frame":
-        return frame
-    name = _load(node["name"], path.parent)
-    return frame["values"].rename(name) if node["is"] == "series" else pd.Index(frame["values"].array, name=name)
+    def load(self, node: Node) -> Any:
+        """Rebuild the part a node of model.json stands for."""
+        kind = node["is"]
+        if kind == "value":
+            return node["value"]
+        if kind == "float":
+            return float(node["value"])
+        if kind in ("list", "tuple"):
+            items = [self.load(item) for item in node["items"]]
+            return tuple(items) if kind == "tuple" else items
+        if kind == "dict":
+            return {self.load(key): self.load(item) for key, item in node["items"]}
+        if kind == "objects":
+            array = np.empty(len(node["items"]), dtype=object)
+            array[:] = [self.load(item) for item in node["items"]]
+            return array.reshape(node["shape"])
+        if kind not in self._readers:
+            raise ValueError(
+                f"{self.folder / 'model.json'} names a part of unknown kind {kind!r}; it was written by newer code"
+            )
+        path = self.folder / Path(node["file"]).name
+        if not path.is_file():
+            raise ValueError(
+                f"the model in {self.folder} is incomplete: {path.name} is missing; copy the whole folder again"
+            )
+        return self._readers[kind](path, node)
 
+    def _pandas(self, path: Path, node: Node) -> pd.DataFrame | pd.Series | pd.Index:
+        pyarrow = importlib.import_module("pyarrow")
+        with pyarrow.OSFile(str(path), "rb") as source:
+            frame: pd.DataFrame = pyarrow.ipc.open_file(source).read_all().to_pandas()
+        for place in node["objects"]:
+            column = frame.columns[place]
+            frame[column] = frame[column].astype(object).where(frame[column].notna(), np.nan)
+        if node["is"] == "frame":
+            return frame
+        name = self.load(node["name"])
+        return frame["values"].rename(name) if node["is"] == "series" else pd.Index(frame["values"].array, name=name)
 
-def _read_native(path: Path, node: Node) -> Any:
-    library = importlib.import_module(node["is"])
-    if node["is"] == "lightgbm":
-        return library.Booster(model_file=str(path))
-    model = getattr(library, node["class"])()
-    model.load_model(str(path))
-    return model
+    def _native(self, path: Path, node: Node) -> Any:
+        library = importlib.import_module(node["is"])
+        if node["is"] == "lightgbm":
+            return library.Booster(model_file=str(path))
+        if node["class"] not in _NATIVE[node["is"]][1]:
+            raise ValueError(f"{path} is said to be a {node['class']!r}, which has no format of its own")
+        model = getattr(library, node["class"])()
+        model.load_model(str(path))
+        return model
 
+    def _estimator(self, path: Path, node: Node) -> Any:
+        with np.load(path, allow_pickle=False) as arrays:
+            try:
+                return ensembles.put_together(node["tree"], dict(arrays), self.load, self.own)
+            except ValueError as error:
+                raise ValueError(f"{path} cannot be loaded: {error}") from error
 
-def _read_skops(path: Path, _: Node) -> Any:
-    io = importlib.import_module("skops.io")
-    named = io.get_untrusted_types(file=path)
-    if refused := [name for name in named if not _trusted(name)]:
-        raise ValueError(f"{path} holds types that may not be loaded: {', '.join(refused)}")
-    return io.load(path, trusted=named)
+    def _skops(self, path: Path, _: Node) -> Any:
+        content = path.read_bytes()
+        schema = _schema(content)
+        if refused := allowed.refused(schema, self.own):
+            raise ValueError(f"{path} holds types that may not be loaded: {', '.join(refused)}")
+        return importlib.import_module("skops.io").loads(content, trusted=allowed.names_in(schema))
 
-
-_READERS: dict[str, Callable[[Path, Node], Any]] = {
-    "array": lambda path, _: np.load(path, allow_pickle=False),
-    "scalar": lambda path, _: np.load(path, allow_pickle=False)[()],
-    "frame": _read_pandas,
-    "series": _read_pandas,
-    "index": _read_pandas,
-    "lightgbm": _read_native,
-    "xgboost": _read_native,
-    "catboost": _read_native,
-    "skops": _read_skops,
-    "pickle": lambda path, _: pickle.loads(path.read_bytes()),  # noqa: S301  load_model refused it unless asked for
-}
+    def _pickle(self, path: Path, _: Node) -> Any:
+        # model.json may be wrong about the whole, so the part is asked again.
+        if not self.allow_unsafe:
+            raise ValueError(f"{path} is a pickle, and loading it runs code; pass allow_unsafe=True if you trust it")
+        return pickle.loads(path.read_bytes())  # noqa: S301  the caller has asked for it in so many words

@@ -1,26 +1,25 @@
-"""The release folder: published whole or not at all, and checked file by file."""
+"""The release folder: published whole or not at all. What a folder holds is checked in checking.py."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
-from state.errors import ArtifactDamaged, NotFound, UsageError, VersionMismatch
+from state.errors import NotFound, UsageError
 from state.release import ReleaseFacts
 from tools.artifacts import ArtifactStore
 from tools.release import examples as example_files
 from tools.release import manifest as facts_files
-from tools.release.layout import copy_checked, json_text, runtime_files
+from tools.release.checking import MANIFEST, check_release, manifest_hash, read_manifest
+from tools.release.layout import copy_checked, runtime_files
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MANIFEST = "manifest.json"
 Entry = dict[str, Any]
 
 
@@ -49,7 +48,9 @@ def publish(
     building = folder.with_name(f".{folder.name}.new-{os.getpid()}")
     try:
         building.mkdir()
-        entries = {path: _place(building, path, _from_store(artifacts, ref)) for path, ref in sorted(files.items())}
+        # The manifest of the runtime files alone serves before there is a release; this one names all of them.
+        placed = {path: reference for path, reference in files.items() if path != MANIFEST}
+        entries = {path: _place(building, path, _from_store(artifacts, ref)) for path, ref in sorted(placed.items())}
         texts = {"MODEL_CARD.md": facts_files.model_card(facts).encode("utf-8")}
         if report is not None:
             texts["report.html"] = report.read_bytes()
@@ -59,7 +60,7 @@ def publish(
             texts["examples/predictions.csv"] = example_files.predictions_csv(example_predictions)
         entries |= {path: _place(building, path, _from_bytes(content)) for path, content in texts.items()}
         content = facts_files.manifest(facts, entries)
-        _place(building, MANIFEST, _from_bytes(json_text(content).encode("utf-8")))
+        _place(building, MANIFEST, _from_bytes(facts_files.json_text(content).encode("utf-8")))
         for path in [building, *building.rglob("*")]:
             if path.is_dir():
                 _sync(path)
@@ -67,67 +68,6 @@ def publish(
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return content
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """manifest.json of a release. Raises NotFound when there is none, VersionMismatch when it is of another format."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise NotFound(
-            f"{str(folder)!r} holds no release: there is no {MANIFEST}",
-            hint="name the folder a build printed as its release; `modelwright ls` lists the runs",
-        )
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        version, _ = content["format_version"], content["files"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactDamaged(
-            f"{str(path)!r} is no manifest of a release: {error!r}", hint="copy the release folder again, whole"
-        ) from error
-    if version != facts_files.FORMAT_VERSION:
-        raise VersionMismatch(
-            f"{str(path)!r} has format version {version!r}; this modelwright reads {facts_files.FORMAT_VERSION}",
-            hint="use the modelwright that made it (named in the manifest), or the release's own inference.py",
-        )
-    manifest: dict[str, Any] = content
-    return manifest
-
-
-def check_release(folder: Path) -> None:
-    """Compare every file of a release with its manifest.
-
-    Raises ArtifactDamaged listing all files that are missing, changed, not regular files, or not part of the release.
-    Compiled Python files in __pycache__ are ignored: running the model leaves none, importing it does.
-    """
-    expected: dict[str, Entry] = read_manifest(folder)["files"]
-    problems = []
-    found = set()
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if (path.is_dir() and not path.is_symlink()) or (path.parent.name == "__pycache__" and path.suffix == ".pyc"):
-            continue
-        found.add(name)
-        if name == MANIFEST and not path.is_symlink():
-            continue
-        if name not in expected:
-            problems.append(f"{name}: not part of the release")
-        elif path.is_symlink() or not path.is_file():
-            problems.append(f"{name}: not a regular file")
-        elif _entry_of(path) != expected[name]:
-            problems.append(f"{name}: changed")
-    problems += [f"{name}: missing" for name in sorted(set(expected) - found)]
-    if problems:
-        raise ArtifactDamaged(
-            f"the release {str(folder)!r} is not as it was published:\n"
-            + "\n".join(f"  - {text}" for text in problems),
-            hint="copy the folder again, whole; or remove what you added",
-        )
-
-
-def _entry_of(path: Path) -> Entry:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"sha256": digest, "size": path.stat().st_size}
 
 
 Writer = Callable[[IO[bytes]], tuple[str, int]]
@@ -211,4 +151,4 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-__all__ = ["MANIFEST", "check_release", "publish", "read_manifest", "runtime_files"]
+__all__ = ["MANIFEST", "check_release", "manifest_hash", "publish", "read_manifest", "runtime_files"]

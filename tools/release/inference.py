@@ -19,7 +19,7 @@ def inference_program(task: Task, members: Sequence[ReleaseMember | Mapping[str,
     """Source of the inference program of a release: one portable module, run as a script or imported.
 
     members: records, or mappings with at least `candidate` and `weight` (as in an InferenceQuestion). The program reads
-    schema.json, reading.py and saving.py beside it, and programs and models from ../model_training.
+    manifest.json, the schema and modules beside it, and programs and models from ../model_training.
     """
     return with_docstring(template("inference.py"), _describe(task, members))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from typing import IO, Any
@@ -11,12 +10,12 @@ from typing import IO, Any
 import numpy as np
 
 from state.errors import ArtifactDamaged
-from state.records import to_plain
 from state.release import ReleaseMember
 from state.task import Task
 from tools.artifacts import ArtifactStore
 from tools.release import inference, requirements, training
-from tools.release.sources import portable
+from tools.release.manifest import bare_manifest, json_text
+from tools.release.sources import RUNTIME, portable
 
 PROGRAM_MODULE = "program"
 """Name a program's module has while it runs here and in a release; pickled classes of its own are found by it."""
@@ -40,7 +39,8 @@ def runtime_files(
     inference_code: text of inference.py · seed, n_jobs: what the members were fitted with · order: positions, among the
     labelled rows of the data in the order of the file, of the rows the members were fitted on, in fitting order ·
     labels: canonical labels of all labelled rows in the order of the file. With order and labels, train.py recognises
-    the data and repeats the released fit row by row; without them it uses every row it is given.
+    the data and repeats the released fit row by row; without them it uses every row it is given. The manifest among
+    them holds their hashes and nothing else; `publish` replaces it.
     Writes the files that are new to the artifact store.
     """
     codes = {member.program: artifacts.get_text(member.program) for member in members}
@@ -53,8 +53,7 @@ def runtime_files(
     ]
     texts = {
         "model_inference/inference.py": inference_code,
-        "model_inference/reading.py": portable("reading.py"),
-        "model_inference/saving.py": portable("saving.py"),
+        **{f"model_inference/{name}": portable(name) for name in RUNTIME},
         "model_inference/schema.json": json_text(schema),
         "model_training/train.py": training.training_program(task, members),
         "model_training/members.json": json_text(records),
@@ -66,6 +65,8 @@ def runtime_files(
         files |= {f"model_training/training_artifacts/{name}/{file}": ref for file, ref in member.model.items()}
     if order is not None and known is not None:
         files["model_training/rows.npy"] = artifacts.put(_npy(np.asarray(order, dtype=np.int64)))
+    hashes = {path: reference.removeprefix("sha256:") for path, reference in files.items()}
+    files["manifest.json"] = artifacts.put_text(json_text(bare_manifest(hashes)))
     return dict(sorted(files.items()))
 
 
@@ -79,11 +80,6 @@ def file_names(members: Sequence[ReleaseMember]) -> list[str]:
             name = f"{re.sub(r'[^A-Za-z0-9_-]+', '-', name)[:60].strip('-') or 'member'}-{digest}"
         names.append(name)
     return names
-
-
-def json_text(value: Any) -> str:
-    """Strict JSON, readable, ending in a newline."""
-    return json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def copy_checked(source: IO[bytes], reference: str, target: IO[bytes]) -> tuple[str, int]:
@@ -123,7 +119,7 @@ def _member_record(member: ReleaseMember, name: str, code: str, artifacts: Artif
 def _requirements(
     members: Sequence[ReleaseMember], codes: dict[str, str], read_spec: dict[str, Any], inference_code: str
 ) -> str:
-    runtime = [inference_code, portable("reading.py"), portable("saving.py")]
+    runtime = [inference_code, *map(portable, RUNTIME)]
     saved = [file for member in members if not member.own_saving for file in member.model]
     return requirements.requirements(
         requirements.needed(codes.values(), runtime, saved, read_spec.get("format") or "csv")

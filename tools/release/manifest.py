@@ -4,16 +4,43 @@ from __future__ import annotations
 
 import json
 import platform
+from pathlib import Path
 from typing import Any
 
 from state.candidate import Score
-from state.records import to_plain
+from state.records import content_key, to_plain
 from state.release import ReleaseFacts
 from tools.release.inference import output_columns
 from tools.release.sources import template
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+SEAL = "content_sha256"
+"""Field of the manifest with the hash of all the others, so that any change of it is seen."""
 _CODE = (".py",)
+
+
+def json_text(value: Any) -> str:
+    """Strict JSON, readable, ending in a newline."""
+    return json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a manifest as plain data, with its own hash."""
+    plain: dict[str, Any] = to_plain(content)
+    return {**plain, SEAL: content_key(plain)}
+
+
+def is_sealed(content: dict[str, Any]) -> bool:
+    """Whether a manifest's content has the hash it says."""
+    try:
+        return content.get(SEAL) == content_key({name: value for name, value in content.items() if name != SEAL})
+    except (ValueError, TypeError, RecursionError):  # numbers JSON does not have, text no encoding takes
+        return False
+
+
+def bare_manifest(hashes: dict[str, str]) -> dict[str, Any]:
+    """The manifest of runtime files that are not published yet: path → SHA-256, which is what inference.py looks at."""
+    return sealed({"format_version": FORMAT_VERSION, "files": {path: {"sha256": one} for path, one in hashes.items()}})
 
 
 def manifest(facts: ReleaseFacts, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -50,20 +77,33 @@ def manifest(facts: ReleaseFacts, files: dict[str, dict[str, Any]]) -> dict[str,
         "test": _test(facts),
         "baselines": facts.baselines,
         "refit": {"rows": facts.refit, "count": facts.fitted_rows},
-        "data": {"source": facts.source, "rows": facts.rows, "test_rows": facts.sealed_rows},
+        "data": {**facts.origin.plain(), "source": facts.source, "rows": facts.rows, "test_rows": facts.sealed_rows},
         "members": [member.model_dump(exclude={"model"}) for member in facts.members],
         "checks": facts.checks,
         "limits": facts.limits,
         "seed": facts.seed,
         "sandbox": facts.sandbox,
         "python": platform.python_version(),
+        "machine": machine(),
         "versions": facts.versions,
         "unsafe": facts.unsafe,
         "code": {path: entry["sha256"] for path, entry in sorted(files.items()) if path.endswith(_CODE)},
         "files": dict(sorted(files.items())),
     }
-    plain: dict[str, Any] = to_plain(content)
-    return plain
+    return sealed(content)
+
+
+def machine() -> str:
+    """System, processor architecture and model: what the last digits of a computation depend on besides libraries."""
+    name = ""
+    try:
+        for line in Path("/proc/cpuinfo").read_text("utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        name = platform.processor()
+    return ", ".join(filter(None, [f"{platform.system()} {platform.machine()}", name]))
 
 
 def _score(score: Score | None, measured_on: str) -> dict[str, Any] | None:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import re
+import shutil
 import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from state.errors import ArtifactDamaged, InputError, ModelwrightError, NotFound, Problem
-from tools.release.folder import check_release, read_manifest
-from tools.sandbox import environment, library_paths
+from tools.release.checking import check_release, manifest_hash, read_manifest
+from tools.release.known import runner_for
+from tools.release.running import Ran, Runner, release_files
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _INPUT_TO_BLAME = 2
 _FOLDER_TO_BLAME = 1
+_ROWS = "rows"
+_PLACED = re.compile(rf"[^\s'\"]*/in/{_ROWS}/")
+"""Where a program says its input lies."""
 
 
 @overload
@@ -33,24 +37,26 @@ def predict_with_release(
     """Predict every row of a file or a frame; one row or line each, in the same order.
 
     Returns the predictions, with the index of `data` when that is a frame; or, with `output`, writes them there as CSV
-    and returns None. The release is checked file by file first. A note of the release's program becomes a warning.
+    and returns None. The release is checked file by file first. Its programs run in the sandbox, unless our own
+    catalogue knows them for ours (see known.py). A note of the release's program becomes a warning.
     Raises InputError when the rows do not fit the model, NotFound, ArtifactDamaged when the folder does not hold what
     was released, ModelwrightError when its program fails.
     """
     folder = Path(folder).resolve()
     check_release(folder)
+    manifest = read_manifest(folder)
     with tempfile.TemporaryDirectory(prefix="modelwright-") as scratch:
-        place = Path(scratch)
-        source = _given(data, place) if isinstance(data, str | os.PathLike) else _stored(data, folder, place)
-        target = Path(output).resolve() if output is not None else place / "predictions.csv"
-        _run(folder, source, target, place, threads)
-        if output is not None:
-            return None
-        table = _read(target, read_manifest(folder)["outputs"])
+        source = _given(data) if isinstance(data, str | os.PathLike) else _stored(data, manifest, Path(scratch))
+        with runner_for(manifest, manifest_hash(folder), threads=threads) as runner:
+            written = _predicted(runner, folder, source)
+            if output is not None:
+                _copy(written, Path(output))
+                return None
+            table = _read(written, manifest["outputs"])
     return table if isinstance(data, str | os.PathLike) else table.set_axis(data.index, axis=0)
 
 
-def _given(path: str | os.PathLike[str], _: Path) -> Path:
+def _given(path: str | os.PathLike[str]) -> Path:
     source = Path(path).resolve()
     if not source.is_file():
         raise NotFound(
@@ -59,11 +65,10 @@ def _given(path: str | os.PathLike[str], _: Path) -> Path:
     return source
 
 
-def _stored(frame: pd.DataFrame, folder: Path, scratch: Path) -> Path:
+def _stored(frame: pd.DataFrame, manifest: dict[str, Any], scratch: Path) -> Path:
     """Write the columns of a frame that the model needs to a file which the release reads."""
     from tools.portable.reading import conform
 
-    manifest = read_manifest(folder)
     wanted = {column["name"]: column["read"] for column in manifest["inputs"]}
     try:
         table = conform(
@@ -80,40 +85,41 @@ def _stored(frame: pd.DataFrame, folder: Path, scratch: Path) -> Path:
     return path
 
 
-def _run(folder: Path, source: Path, target: Path, scratch: Path, threads: int) -> None:
-    """Run inference.py; raise what its exit code and last words mean."""
-    surroundings = environment(scratch, threads)
-    if paths := library_paths():
-        surroundings["PYTHONPATH"] = os.pathsep.join(paths)
-    program = folder / "model_inference" / "inference.py"
-    done = subprocess.run(
-        [sys.executable, "-B", "-P", str(program), "--input", str(source), "--output", str(target)],
-        cwd=scratch,
-        env=surroundings,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
+def _predicted(runner: Runner, folder: Path, source: Path) -> Path:
+    """Run inference.py; the file it wrote. Raises what its exit code and last words mean."""
+    rows = f"{_ROWS}/{source.name}"
+    ran = runner.run(
+        ["release/model_inference/inference.py", "--input", f"in/{rows}", "--output", "out/predictions.csv"],
+        {**release_files(folder), rows: source},
     )
-    words = done.stderr.strip().splitlines()
-    if done.returncode == 0:
-        for note in (line.removeprefix("note: ") for line in words if line.startswith("note: ")):
+    if ran.code == 0 and (ran.out / "predictions.csv").is_file():
+        for note in (line.removeprefix("note: ") for line in ran.words if line.startswith("note: ")):
             warnings.warn(note, stacklevel=3)
-        return
-    last = words[-1] if words else f"it ended with {done.returncode}"
-    if last.startswith("error: "):
-        message = last.removeprefix("error: ")
-        if done.returncode == _INPUT_TO_BLAME:
-            raise InputError(Problem(message.replace(f"{scratch}{os.sep}rows.parquet", "the frame")))
-        if done.returncode == _FOLDER_TO_BLAME:
-            raise ArtifactDamaged(message, hint="copy the release folder again, whole")
+        return ran.out / "predictions.csv"
+    _raise(ran, folder, source)
+    raise AssertionError("a failed run always raises")
+
+
+def _raise(ran: Ran, folder: Path, source: Path) -> None:
+    said = [line for line in ran.words if line.startswith("error: ")]
+    if said and ran.code in (_INPUT_TO_BLAME, _FOLDER_TO_BLAME):
+        message = _PLACED.sub("", said[-1].removeprefix("error: "))
+        if ran.code == _INPUT_TO_BLAME:
+            raise InputError(Problem(message.replace("rows.parquet", "the frame")))
+        raise ArtifactDamaged(message, hint="copy the release folder again, whole")
+    program = folder / "model_inference" / "inference.py"
+    last = ran.words[-12:] or [f"it ended with {ran.code} and no predictions"]
     raise ModelwrightError(
-        f"the inference program of {str(folder)!r} failed: " + "\n".join(words[-12:] or [last]),
+        f"the inference program of {str(folder)!r} failed: " + "\n".join(last),
         hint=f"run it by hand to see more: python {program} --input {source.name} --output predictions.csv",
     )
+
+
+def _copy(written: Path, output: Path) -> None:
+    try:
+        shutil.copyfile(written, output)
+    except OSError as error:
+        raise InputError(Problem(f"{output} cannot be written: {error.strerror or error}")) from error
 
 
 _DTYPES: dict[Literal["integer", "number", "text"], Any] = {"integer": "int64", "number": "float64", "text": "object"}

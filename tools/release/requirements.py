@@ -33,6 +33,7 @@ _DISTRIBUTIONS = {
 _SAVED_WITH = {
     ".arrow": "pyarrow",
     ".skops": "skops",
+    ".npz": "sklearn",
     ".txt": "lightgbm",
     ".ubj": "xgboost",
     ".cbm": "catboost",

@@ -6,6 +6,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+RUNTIME = ("reading.py", "allowed.py", "ensembles.py", "saving.py")
+"""Modules of tools/portable/ that every release has a copy of, in model_inference/; each needs only those before it."""
 _TOOLS = Path(__file__).resolve().parent.parent
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 

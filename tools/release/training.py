@@ -18,8 +18,8 @@ from tools.release.sources import template, with_docstring
 def training_program(task: Task, members: Sequence[ReleaseMember]) -> str:
     """Source of the training program of a release.
 
-    It reads members.json and programs/ beside it (and rows.npy, when there is one), and schema.json, reading.py and
-    saving.py in ../model_inference. It writes models and a members.json to the folder of `--output`.
+    It reads members.json and programs/ beside it (and rows.npy, when there is one), and the schema and modules in
+    ../model_inference. It writes models and a members.json to the folder of `--output`.
     """
     replayed = [member.candidate for member in members if member.effective]
     paragraphs = [

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from state.task import Label
+from tools.intervals import wilson
 
 
 class Curve(NamedTuple):
@@ -95,7 +96,10 @@ def fold_rare(matrix: np.ndarray, classes: list[Label], most: int = 10) -> tuple
 
 
 def per_class(matrix: np.ndarray, classes: list[Label]) -> list[dict[str, Any]]:
-    """Per class {label, rows, precision, recall, f1}; a number that has no denominator is None."""
+    """Per class {label, rows, precision, recall, f1} and the 95 % interval of each number as {name}_interval.
+
+    A number that has no denominator is None, and so is its interval.
+    """
     hits, actual, claimed = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     table = []
     for index, label in enumerate(classes):
@@ -107,6 +111,19 @@ def per_class(matrix: np.ndarray, classes: list[Label]) -> list[dict[str, Any]]:
                 "precision": hit / said if said else None,
                 "recall": hit / real if real else None,
                 "f1": 2 * hit / (real + said) if real + said else None,
+                "precision_interval": wilson(hit, said) if said else None,
+                "recall_interval": wilson(hit, real) if real else None,
+                "f1_interval": _f1_interval(hit, real, said, int(matrix.sum())) if real + said else None,
             }
         )
     return table
+
+
+def _f1_interval(hit: int, real: int, said: int, rows: int) -> tuple[float, float]:
+    """95 % bootstrap interval of F1 from the counts it is made of: hits, misses, false alarms and the rest."""
+    counts = np.array([hit, real - hit, said - hit, rows - real - said + hit], dtype=float)
+    drawn = np.random.default_rng(0).multinomial(rows, counts / rows, size=500).astype(float)
+    found = 2 * drawn[:, 0] / np.maximum(2 * drawn[:, 0] + drawn[:, 1] + drawn[:, 2], 1.0)
+    value = 2 * hit / (real + said)
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(min(low, value)), float(max(high, value))

@@ -11,6 +11,9 @@ import numpy as np
 from state.candidate import Candidate, Decision, Finding, IterationPlan, Verdict
 from state.profile import Profile
 from state.task import Prepared, Task
+from tools.calibration import Calibration
+from tools.receipts import Number
+from tools.segments import Segment
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,13 @@ class ReportFacts:
     importance: list[tuple[str, float, float]] = field(default_factory=list)
     """(column, drop in score when it is permuted, standard deviation), positive when the column helps."""
     baselines: list[dict[str, Any]] = field(default_factory=list)
-    """{name, value, note}: constant, linear, boosted, seasonal naive. `value` in the task's metric, or None."""
-    segments: list[dict[str, Any]] = field(default_factory=list)
-    """{segment, rows, score, note}: parts of the data where the best candidate does worst."""
+    """{name, value, low, high, note}: constant, linear, boosted, seasonal naive. `value` in the task's metric, or None."""
+    segments: list[Segment] = field(default_factory=list)
+    """Scores of the best candidate on parts of the data."""
+    calibrations: list[tuple[str, Calibration]] = field(default_factory=list)
+    """Classifiers: `oof` or `test`, and the calibration on those rows."""
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    """The receipt of every number of the run, by id."""
     worst_rows: list[dict[str, Any]] = field(default_factory=list)
     """{row, actual, predicted, error, values: {column: value}}: the rows with the largest errors."""
 

@@ -58,12 +58,18 @@ class Picture:
     """Unique on the page; prefix of the ids in the SVG."""
     title: str
     svg: Markup
-    caption: str = ""
+    caption: str | Markup = ""
     wide: bool = False
 
 
 def draw(
-    name: str, title: str, paint: Callable[[Axes], None], *, caption: str = "", wide: bool = False, height: float = 3.2
+    name: str,
+    title: str,
+    paint: Callable[[Axes], None],
+    *,
+    caption: str | Markup = "",
+    wide: bool = False,
+    height: float = 3.2,
 ) -> Picture:
     """Make a figure with one axes, let `paint` fill it, and return it as inline SVG."""
     import matplotlib as mpl

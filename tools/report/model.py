@@ -10,6 +10,7 @@ from tools.report.code import paint
 from tools.report.facts import ReportFacts
 from tools.report.plots import task_plots
 from tools.report.scored import scored_sets
+from tools.report.sources import Sources
 from tools.report.words import share, tidy
 
 MOST_CODE = 300_000
@@ -17,10 +18,10 @@ MOST_CODE = 300_000
 MOST_CLASSES = 20
 
 
-def quality(facts: ReportFacts) -> dict[str, Any]:
+def quality(facts: ReportFacts, n: Sources) -> dict[str, Any]:
     """Plots and tables that fit the task."""
     sets = scored_sets(facts)
-    view: dict[str, Any] = {"plots": task_plots(facts.task, sets), "confusion": None, "classes": []}
+    view: dict[str, Any] = {"plots": task_plots(facts.task, sets, n), "confusion": None, "classes": []}
     if facts.task.is_classification and sets:
         one = sets[-1]
         matrix = curves.confusion(one.truth, one.guess, len(facts.task.classes))
@@ -29,8 +30,6 @@ def quality(facts: ReportFacts) -> dict[str, Any]:
             table = sorted(curves.per_class(matrix, facts.task.classes), key=lambda row: -row["rows"])
             view["classes"] = table[:MOST_CLASSES]
             view["classes_more"] = max(0, len(table) - MOST_CLASSES)
-    view["segments_scored"] = any(segment.get("score") is not None for segment in facts.segments)
-    view["segments"] = [{"rows": None, "score": None, "note": ""} | segment for segment in facts.segments[:15]]
     view["worst"] = [{"error": None, "values": {}} | row for row in facts.worst_rows[:10]]
     view["worst_columns"] = list(facts.worst_rows[0].get("values", {}))[:6] if facts.worst_rows else []
     return view

@@ -7,12 +7,14 @@ from typing import Any
 from markupsafe import Markup
 
 from state.candidate import Candidate, Score, Verdict
+from tools.receipts import baseline_id, number_id
 from tools.report.facts import ReportFacts
 from tools.report.marks import score_scale
+from tools.report.sources import Sources
 from tools.report.words import count, lift, metric_title, number, seconds, share
 
 
-def outcome(facts: ReportFacts) -> dict[str, Any]:
+def outcome(facts: ReportFacts, n: Sources) -> dict[str, Any]:
     """What the template's first section needs."""
     best = facts.candidate(facts.best)
     score, rows_are = headline_score(facts, best)
@@ -22,9 +24,10 @@ def outcome(facts: ReportFacts) -> dict[str, Any]:
         "best": best,
         "made_of": _made_of(facts, best),
         "score": score,
+        "score_id": _score_id(facts, best),
         "rows_are": rows_are,
         "metric": metric_title(facts.task.metric),
-        "tiles": _tiles(facts, best, score),
+        "tiles": _tiles(facts, best, score, n),
         "scale": _scale(facts, best),
         "safe": _safe(facts, limits),
         "limits": limits,
@@ -39,6 +42,13 @@ def headline_score(facts: ReportFacts, best: Candidate | None) -> tuple[Score | 
     if best and best.score:
         return best.score, "rows, out of fold (the sealed test set was not opened)"
     return None, ""
+
+
+def _score_id(facts: ReportFacts, best: Candidate | None) -> str:
+    """The id of the headline score."""
+    if facts.verdict and facts.verdict.test:
+        return number_id("test", facts.task.metric.name)
+    return number_id("oof", best.id) if best else ""
 
 
 def best_baseline(facts: ReportFacts, name: str = "") -> tuple[str, float] | None:
@@ -82,28 +92,29 @@ def _made_of(facts: ReportFacts, best: Candidate | None) -> str:
     return f"{best.plan.title or 'Ensemble'}, a weighted mean of {len(best.members)} models"
 
 
-def _tiles(facts: ReportFacts, best: Candidate | None, score: Score | None) -> list[dict[str, str]]:
-    """Four small facts beside the score."""
+def _tiles(facts: ReportFacts, best: Candidate | None, score: Score | None, n: Sources) -> list[dict[str, Any]]:
+    """A few small facts beside the score."""
     tiles = []
     if best and best.score and facts.verdict and facts.verdict.test:
         oof = best.score
-        tiles.append(_tile("out of fold", number(oof.value), f"95 % {number(oof.low)} to {number(oof.high)}"))
+        linked = n(number_id("oof", best.id), number(oof.value))
+        tiles.append(_tile("out of fold", linked, f"95 % {number(oof.low)} to {number(oof.high)}"))
     strongest = best_baseline(facts)
     if strongest:
-        tiles.append(_tile("best baseline", number(strongest[1]), strongest[0]))
+        tiles.append(_tile("best baseline", n(baseline_id(strongest[0]), number(strongest[1])), strongest[0]))
     constant = best_baseline(facts, "constant") or best_baseline(facts)
     if constant and score:
         removed = lift(facts.task.metric, score.value, constant[1])
         if removed is not None:
             word = "error removed" if removed >= 0 else "error added"
-            tiles.append(_tile(word, share(abs(removed)), f"compared with {constant[0]}"))
+            tiles.append(_tile(word, n("lift", share(abs(removed))), f"compared with {constant[0]}"))
     used = sum(1 for candidate in facts.candidates if candidate.usable)
     told = f"{used} of {len(facts.candidates)} candidates scored"
     tiles.append(_tile("time", seconds(facts.run.get("seconds")), told))
     return tiles
 
 
-def _tile(name: str, value: str, note: str) -> dict[str, str]:
+def _tile(name: str, value: str, note: str) -> dict[str, Any]:
     return {"name": name, "value": value, "note": note}
 
 
@@ -116,7 +127,9 @@ def _scale(facts: ReportFacts, best: Candidate | None) -> Markup:
     if best and best.score:
         marks.append(("out of fold", best.score.value, best.score.low, best.score.high, "first"))
     known = [baseline for baseline in facts.baselines if baseline.get("value") is not None]
-    marks += [(f"{one.get('name')} baseline", float(one["value"]), None, None, "muted") for one in known]
+    marks += [
+        (f"{one.get('name')} baseline", float(one["value"]), one.get("low"), one.get("high"), "muted") for one in known
+    ]
     return score_scale(marks, facts.task.metric.direction == "higher") if len(marks) > 1 else Markup()
 
 
@@ -158,8 +171,8 @@ def _limits(facts: ReportFacts, best: Candidate | None) -> list[str]:
     if score and strongest and not facts.task.metric.better(score.value, strongest[1]):
         says.append(f"It is not better than the {strongest[0]} baseline ({number(strongest[1])}).")
     if verdict and verdict.test and best and best.score:
-        gap, test = facts.task.metric.gain(verdict.test.value, best.score.value), verdict.test
-        if gap < 0 and not test.low <= best.score.value <= test.high:
+        test = verdict.test
+        if _below(facts, test, best.score):
             says.append(
                 f"The test score ({number(test.value)}) is worse than the out-of-fold score "
                 f"({number(best.score.value)}) by more than chance explains."
@@ -175,3 +188,12 @@ def _limits(facts: ReportFacts, best: Candidate | None) -> list[str]:
         says += [f"{check.name}: {check.detail or check.status}" for check in doubtful]
         says += [finding.text for finding in verdict.findings if finding.severity != "info"]
     return [*dict.fromkeys([*says, *facts.cautions])]
+
+
+def _below(facts: ReportFacts, test: Score, whole: Score) -> bool:
+    """Whether the test score is worse than its expectation allows; without one, than the out-of-fold score does."""
+    metric = facts.task.metric
+    one = facts.numbers.get(number_id("expected", metric.name))
+    if one is not None and one.low is not None and one.high is not None:
+        return metric.better(one.low if metric.direction == "higher" else one.high, test.value)
+    return metric.better(whole.value, test.value) and not test.low <= whole.value <= test.high

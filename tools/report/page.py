@@ -15,6 +15,8 @@ from tools.report import model, reuse, search, words
 from tools.report.data import custody, data
 from tools.report.facts import ReportFacts
 from tools.report.outcome import outcome
+from tools.report.sources import Sources
+from tools.report.sure import segment_table, sure
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -46,24 +48,29 @@ def write_report(path: Path, facts: ReportFacts) -> None:
 
 def render(facts: ReportFacts) -> str:
     """The report's HTML."""
+    sources = Sources(facts)
     return _environment().get_template("report.html.j2").render(
         facts=facts,
         run={**dict.fromkeys(_RUN), **facts.run},
         task=facts.task,
         profile=facts.profile,
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704  # our own file
-        outcome=outcome(facts),
+        n=sources,
+        sources=sources.view(),
+        outcome=outcome(facts, sources),
+        sure=sure(facts, sources),
+        segments=segment_table(facts),
         # Reading notes may be told twice: by the task's decisions and by the run.
         assumed=[said for said in dict.fromkeys([*facts.task.decisions, *facts.notes]) if said.strip()],
         data=data(facts),
         custody=custody(facts),
-        plans=search.plans(facts),
-        search=search.candidates(facts),
-        ladder=search.ladder(facts),
+        plans=search.plans(facts, sources),
+        search=search.candidates(facts, sources),
+        ladder=search.ladder(facts, sources),
         importance=search.importance(facts),
         costs=search.costs(facts),
         answers=search.answers(facts),
-        quality=model.quality(facts),
+        quality=model.quality(facts, sources),
         programs=model.programs(facts),
         usage=reuse.usage(facts),
         reproduce=reuse.reproduce(facts),
@@ -89,6 +96,7 @@ def _environment() -> Environment:
         "moment": words.moment,
         "cut": words.cut,
         "metric_title": words.metric_title,
+        "capitalize_first": words.capitalize_first,
     }
     return environment
 

@@ -6,12 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from state.task import Task
+from tools.intervals import wilson
+from tools.receipts import number_id
 from tools.report import curves
 from tools.report.figures import FIRST, MUTED, SECOND, Picture, draw, frame, legend
 from tools.report.plots_of_values import over_time, regression
 from tools.report.scored import Scored
+from tools.report.sources import Sources
+from tools.report.words import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,18 +25,18 @@ Pick = Callable[[Scored], tuple[np.ndarray, np.ndarray]]
 """Gives, per row, whether something came true and the chance predicted for it."""
 
 
-def task_plots(task: Task, sets: list[Scored]) -> list[Picture]:
-    """The plots for this kind of task; empty when there are no predictions to draw."""
+def task_plots(task: Task, sets: list[Scored], n: Sources) -> list[Picture]:
+    """The plots for this kind of task; empty when there are no predictions to draw. n: links numbers to receipts."""
     if not sets:
         return []
     if task.kind == "binary":
-        return _binary(sets)
+        return _binary(sets, n)
     if task.kind == "multiclass":
         return _multiclass(sets)
     return ([*over_time(sets)] if task.forecast else []) + regression(sets)
 
 
-def _binary(sets: list[Scored]) -> list[Picture]:
+def _binary(sets: list[Scored], n: Sources) -> list[Picture]:
     pictures = []
     rocs = [(one, curve) for one in sets if (curve := curves.roc(*one.positive))]
     if rocs:
@@ -40,12 +45,12 @@ def _binary(sets: list[Scored]) -> list[Picture]:
             axes.plot([0, 1], [0, 1], color=MUTED, lw=0.8, ls=(0, (3, 3)))
             for one, curve in rocs:
                 slim = curves.thin(curve)
-                axes.plot(slim.x, slim.y, color=one.colour, label=f"{one.title}, area {curve.area:.3f}")
+                axes.plot(slim.x, slim.y, color=one.colour, label=one.title)
             frame(axes, "false positive rate", "true positive rate", unit=True)
             legend(axes)
 
         caption = "How many positives are found for how many false alarms, at every threshold. Dashed: guessing."
-        pictures.append(draw("roc", "ROC curve", paint_roc, caption=caption))
+        pictures.append(draw("roc", "ROC curve", paint_roc, caption=_measured(caption, "Area", rocs, "roc_auc", n)))
     recalls = [(one, curve) for one in sets if (curve := curves.precision_recall(*one.positive))]
     if recalls:
 
@@ -53,15 +58,27 @@ def _binary(sets: list[Scored]) -> list[Picture]:
             axes.axhline(float(np.mean(recalls[-1][0].positive[0])), color=MUTED, lw=0.8, ls=(0, (3, 3)))
             for one, curve in recalls:
                 slim = curves.thin(curve)
-                axes.step(slim.x, slim.y, color=one.colour, where="pre", label=f"{one.title}, average {curve.area:.3f}")
+                axes.step(slim.x, slim.y, color=one.colour, where="pre", label=one.title)
             frame(axes, "recall", "precision", unit=True)
             legend(axes)
 
         caption = "Of the rows called positive, how many are. Dashed: the share of positives, what guessing gives."
-        pictures.append(draw("pr", "Precision and recall", paint_pr, caption=caption))
+        told = _measured(caption, "Average", recalls, "average_precision", n)
+        pictures.append(draw("pr", "Precision and recall", paint_pr, caption=told))
     pictures.append(_calibration(sets, lambda one: one.positive, "predicted chance of the positive class"))
     pictures.append(_chances(sets[-1]))
     return pictures
+
+
+def _measured(caption: str, word: str, drawn: list[tuple[Scored, curves.Curve]], metric: str, n: Sources) -> Markup:
+    """The caption with the area under each curve and its interval."""
+    told = []
+    for one, curve in drawn:
+        name = number_id("curve", one.short, metric)
+        known = n.numbers.get(name)
+        ends = f" ({number(known.low, 3)} to {number(known.high, 3)})" if known and known.low is not None else ""
+        told.append(Markup("{} {}{}").format(one.title, n(name, number(curve.area, 3)), ends))
+    return Markup("{} {}: {}.").format(caption, word, Markup(", ").join(told))
 
 
 def _chances(one: Scored) -> Picture:
@@ -108,9 +125,14 @@ def _calibration(sets: list[Scored], pick: Pick, xlabel: str) -> Picture:
             truth, chance = pick(one)
             mean, seen, rows = curves.calibration(truth, chance)
             error = float(np.sum(np.abs(mean - seen) * rows) / rows.sum())
+            ends = np.array([wilson(share * count, count) for share, count in zip(seen, rows, strict=True)])
+            axes.vlines(mean, ends[:, 0], ends[:, 1], color=one.colour, lw=1, alpha=0.45)
             axes.plot(mean, seen, "o-", color=one.colour, ms=4, lw=1.2, label=f"{one.title}, gap {error:.3f}")
         frame(axes, xlabel, "observed share", unit=True)
         legend(axes)
 
-    caption = "On the diagonal a predicted 70 % comes true 7 times in 10. Ten groups of equal size; gap: mean distance from it."
+    caption = (
+        "On the diagonal a predicted 70 % comes true 7 times in 10. Ten groups of equal size with the 95 % interval of "
+        "each share; gap: mean distance from the diagonal."
+    )
     return draw("calibration", "Calibration", paint, caption=caption)

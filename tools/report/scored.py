@@ -14,11 +14,19 @@ class Scored:
     """Predictions with their labels for one set of rows, checked and made ready for plotting."""
 
     def __init__(
-        self, title: str, colour: str, task: Task, labels: np.ndarray, predictions: np.ndarray, times: np.ndarray | None
+        self,
+        short: str,
+        title: str,
+        colour: str,
+        task: Task,
+        labels: np.ndarray,
+        predictions: np.ndarray,
+        times: np.ndarray | None,
     ) -> None:
+        """short: `oof` or `test`, as in the ids of numbers. title: the same for people."""
         predictions = np.asarray(predictions, dtype=float)
         good = np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1)
-        self.title, self.colour, self.task = title, colour, task
+        self.short, self.title, self.colour, self.task = short, title, colour, task
         self.predictions = predictions[good] if task.is_classification else predictions[good].reshape(-1)
         self.times = None if times is None else np.asarray(times)[good]
         labels = np.asarray(labels)[good]
@@ -43,15 +51,15 @@ class Scored:
 def scored_sets(facts: ReportFacts) -> list[Scored]:
     """Out-of-fold rows and sealed test rows, as far as they are there and have the right shape."""
     sets = []
-    for title, colour, labels, predictions, times in (
-        ("out-of-fold", FIRST, facts.oof_labels, facts.oof_predictions, facts.oof_times),
-        ("sealed test", SECOND, facts.test_labels, facts.test_predictions, facts.test_times),
+    for short, title, colour, labels, predictions, times in (
+        ("oof", "out-of-fold", FIRST, facts.oof_labels, facts.oof_predictions, facts.oof_times),
+        ("test", "sealed test", SECOND, facts.test_labels, facts.test_predictions, facts.test_times),
     ):
         if labels is None or predictions is None or not len(labels) or len(labels) != len(predictions):
             continue
         if facts.task.is_classification and np.shape(predictions)[1:] != (len(facts.task.classes),):
             continue
-        one = Scored(title, colour, facts.task, labels, predictions, times)
+        one = Scored(short, title, colour, facts.task, labels, predictions, times)
         if len(one.truth):
             sets.append(one)
     return sets

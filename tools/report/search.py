@@ -9,8 +9,10 @@ from typing import Any
 from markupsafe import Markup
 
 from state.candidate import Candidate
+from tools.receipts import baseline_id, number_id
 from tools.report.facts import ReportFacts
 from tools.report.outcome import best_baseline
+from tools.report.sources import Sources
 from tools.report.tree import order, tree_svg, why
 from tools.report.words import count, decimals, instant, lift, moment, number, seconds
 
@@ -27,7 +29,7 @@ STEPS = (
 )
 
 
-def plans(facts: ReportFacts) -> list[dict[str, Any]]:
+def plans(facts: ReportFacts, n: Sources) -> list[dict[str, Any]]:
     """Per iteration: the iteration plan's steps, and its plans with their reasons and what they answer."""
     by_iteration: dict[int, list[Candidate]] = {}
     for candidate in facts.candidates:
@@ -39,29 +41,30 @@ def plans(facts: ReportFacts) -> list[dict[str, Any]]:
     for number_ in sorted(by_iteration.keys() | written.keys()):
         plan = written.get(number_)
         steps = [(title, getattr(plan, name)) for name, title in STEPS if plan and getattr(plan, name)]
-        mine = [_plan(candidate, known) for candidate in by_iteration.get(number_, [])]
+        mine = [_plan(candidate, known, n) for candidate in by_iteration.get(number_, [])]
         views.append({"number": number_, "plan": plan, "steps": steps, "plans": mine})
     return views
 
 
-def _plan(candidate: Candidate, findings: Mapping[str, str]) -> dict[str, Any]:
+def _plan(candidate: Candidate, findings: Mapping[str, str], n: Sources) -> dict[str, Any]:
     plan = candidate.plan
-    became = number(candidate.score.value) if candidate.score else candidate.status
+    score = candidate.score
+    became = n(number_id("oof", candidate.id), number(score.value)) if score else candidate.status
     return {"plan": plan, "became": became, "answers": [findings.get(cited, cited) for cited in plan.cites]}
 
 
-def candidates(facts: ReportFacts) -> dict[str, Any]:
+def candidates(facts: ReportFacts, n: Sources) -> dict[str, Any]:
     """The tree and the table."""
     metric = facts.task.metric
     constant = best_baseline(facts, "constant") or best_baseline(facts)
-    rows = [_candidate(candidate, depth, facts) for candidate, depth in order(facts.candidates)]
+    rows = [_candidate(candidate, depth, facts, n) for candidate, depth in order(facts.candidates)]
     kept = [row for index, row in enumerate(rows) if index < MOST_CANDIDATES or row["best"]]
     # Names inside are escaped by tree_svg.
     tree = Markup(tree_svg(facts.candidates, facts.best, metric, constant))  # noqa: S704
     return {"tree": tree, "rows": kept, "more": len(rows) - len(kept)}
 
 
-def _candidate(candidate: Candidate, depth: int, facts: ReportFacts) -> dict[str, Any]:
+def _candidate(candidate: Candidate, depth: int, facts: ReportFacts, n: Sources) -> dict[str, Any]:
     score = candidate.score
     constant = best_baseline(facts, "constant")
     removed = lift(facts.task.metric, score.value, constant[1]) if score and constant else None
@@ -69,9 +72,9 @@ def _candidate(candidate: Candidate, depth: int, facts: ReportFacts) -> dict[str
         "candidate": candidate,
         "depth": min(depth, 8),
         "best": candidate.id == facts.best,
-        "score": number(score.value) if score else "",
+        "score": n(number_id("oof", candidate.id), number(score.value)) if score else "",
         "interval": f"{number(score.low)} to {number(score.high)}" if score else "",
-        "folds": ", ".join(number(fold, 3) for fold in score.folds) if score else "",
+        "folds": _folds(candidate, n),
         "lift": None if removed is None else f"{100 * removed:.0f} %",
         "seconds": seconds(candidate.seconds),
         "attempts": len(candidate.attempts),
@@ -80,31 +83,51 @@ def _candidate(candidate: Candidate, depth: int, facts: ReportFacts) -> dict[str
     }
 
 
-def ladder(facts: ReportFacts) -> list[dict[str, Any]]:
+def _folds(candidate: Candidate, n: Sources) -> Markup:
+    """The scores of the folds, each with its interval."""
+    score = candidate.score
+    if score is None:
+        return Markup()
+    places = score.fold_numbers or range(len(score.folds))
+    told = []
+    for index, (place, value) in enumerate(zip(places, score.folds, strict=False)):
+        ends = score.fold_intervals[index] if index < len(score.fold_intervals) else None
+        spread = Markup(" <small>{} to {}</small>").format(number(ends[0], 3), number(ends[1], 3)) if ends else ""
+        told.append(Markup("{}{}").format(n(number_id("fold", candidate.id, place + 1), number(value, 3)), spread))
+    return Markup("<br>").join(told) if score.fold_intervals else Markup(", ").join(told)
+
+
+def ladder(facts: ReportFacts, n: Sources) -> list[dict[str, Any]]:
     """Baselines, weakest first, then the released model: value, bar length and what it gains over the rung below."""
     metric = facts.task.metric
     known = [baseline for baseline in facts.baselines if baseline.get("value") is not None]
-    rungs = [(str(one.get("name", "")), float(one["value"]), str(one.get("note") or "")) for one in known]
+    rungs = [
+        (str(one.get("name", "")), float(one["value"]), str(one.get("note") or ""), one.get("low"), one.get("high"))
+        for one in known
+    ]
     rungs.sort(key=lambda rung: rung[1], reverse=metric.direction == "lower")
     best = facts.candidate(facts.best)
     if best and best.score:
-        rungs.append((best.plan.title or best.id, best.score.value, f"out of fold, {count(best.score.rows)} rows"))
+        told = f"out of fold, {count(best.score.rows)} rows"
+        rungs.append((best.plan.title or best.id, best.score.value, told, best.score.low, best.score.high))
     if not rungs:
         return []
     least, most = min(0.0, *(rung[1] for rung in rungs)), max(rung[1] for rung in rungs)
     spread = (most - least) or 1.0
     constant = best_baseline(facts, "constant") or (rungs[0][0], rungs[0][1])
+    last = len(rungs) - 1 if best and best.score else -1
     return [
         {
             "name": name,
-            "value": number(value),
+            "value": n(number_id("oof", facts.best) if index == last else baseline_id(name), number(value)),
+            "interval": "" if low is None or high is None else f"{number(low)} to {number(high)}",
             "part": (value - least) / spread,
             "lift": None if name == constant[0] else lift(metric, value, constant[1]),
             "against": constant[0],
             "note": note,
-            "model": best is not None and best.score is not None and index == len(rungs) - 1,
+            "model": index == last,
         }
-        for index, (name, value, note) in enumerate(rungs)
+        for index, (name, value, note, low, high) in enumerate(rungs)
     ]
 
 

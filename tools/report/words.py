@@ -95,6 +95,11 @@ def cut(text: Any, most: int = 32) -> Markup:
     return Markup('<span class="name" title="{}">{}</span>').format(title, shown) if shown != whole else escape(shown)
 
 
+def capitalize_first(text: str) -> str:
+    """The first letter large, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def metric_title(metric: Metric) -> str:
     """What a person calls the metric."""
     return metric.title or metric.name.replace("_", " ")

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).resolve().parent
-TRAINING = HERE.parent / "model_training"
+ROOT = HERE.parent
+TRAINING = ROOT / "model_training"
 COPY_AGAIN = "copy the model folder again, whole"
 BATCH = 20_000
 """Rows predicted at a time; bounds memory, changes no prediction."""
@@ -46,43 +47,80 @@ class Member(NamedTuple):
     model: Any
 
 
-def module_from(path: Path, name: str, sha256: str | None = None) -> ModuleType:
-    """Run a Python file as a module called `name`; with `sha256`, only when its content has that hash."""
-    if not path.is_file():
-        raise DamagedError(f"{path} is missing: {COPY_AGAIN}")
-    source = path.read_bytes()
-    if sha256 is not None and hashlib.sha256(source).hexdigest() != sha256:
-        raise DamagedError(f"{path} was changed since the model was released: {COPY_AGAIN}")
-    module = ModuleType(name)
-    module.__file__ = str(path)
-    sys.modules[name] = module  # dataclasses and pickle look their module up here
-    exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102 -- what an import does, from checked bytes
-    return module
-
-
-reading = module_from(HERE / "reading.py", "release_reading")
-saving = module_from(HERE / "saving.py", "release_saving")
+# ---- nothing is used before its hash was found right ----------------------------------------------------------------
 
 
 @functools.cache
-def schema() -> dict[str, Any]:
-    """Columns the model needs, how files are read, and the columns of the output."""
-    content: dict[str, Any] = json.loads((HERE / "schema.json").read_text("utf-8"))
+def released() -> dict[str, str]:
+    """Path → SHA-256 of every file of the model, from manifest.json, whose content has a hash of its own in it."""
+    path = ROOT / "manifest.json"
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        sealed = content.pop("content_sha256")
+        files = {name: entry["sha256"] for name, entry in content["files"].items()}
+    except FileNotFoundError as error:
+        raise DamagedError(f"{path} is missing: {COPY_AGAIN}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(f"{path} was changed since the model was released: {COPY_AGAIN}") from error
+    plain = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if hashlib.sha256(plain.encode("utf-8", "replace")).hexdigest() != sealed:
+        raise DamagedError(f"{path} was changed since the model was released: {COPY_AGAIN}")
+    return files
+
+
+def content_of(path: Path, sha256: str | None = None) -> bytes:
+    """The content of a file. Raises DamagedError, naming it, unless it has this hash, or else that of manifest.json."""
+    if not path.is_file():
+        raise DamagedError(f"{path} is missing: {COPY_AGAIN}")
+    content = path.read_bytes()
+    wanted = sha256 or released().get(path.relative_to(ROOT).as_posix())
+    if hashlib.sha256(content).hexdigest() != wanted:
+        raise DamagedError(f"{path} was changed since the model was released: {COPY_AGAIN}")
     return content
 
 
 def check_files(folder: Path, expected: dict[str, str]) -> None:
     """Compare every file under `folder` with its SHA-256. Raises DamagedError naming the first difference."""
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
     if odd := sorted(found ^ set(expected)):
         state = "is missing" if odd[0] in expected else "does not belong here"
         raise DamagedError(f"{folder / odd[0]} {state}: {COPY_AGAIN}")
     for name, sha256 in expected.items():
         with (folder / name).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                raise DamagedError(
-                    f"{folder / name} was changed since the model was saved: copy the model folder again, whole"
-                )
+                raise DamagedError(f"{folder / name} was changed since the model was saved: {COPY_AGAIN}")
+
+
+# ---- loading --------------------------------------------------------------------------------------------------------
+
+
+def module_from(path: Path, name: str, sha256: str | None = None) -> ModuleType:
+    """Run a Python file as a module called `name`, once its content was found right."""
+    source = content_of(path, sha256)
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    module.__package__ = name.rpartition(".")[0]
+    sys.modules[name] = module  # dataclasses and pickle look their module up here
+    exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102 -- what an import does, from checked bytes
+    return module
+
+
+@functools.cache
+def runtime() -> Any:
+    """The modules beside this one as one package, so that they can import each other: `reading`, `saving`."""
+    package = ModuleType("release_runtime")
+    package.__path__ = []  # it has no folder: only what is put in here can be imported from it
+    sys.modules[package.__name__] = package
+    for name in ("reading", "allowed", "ensembles", "saving"):
+        setattr(package, name, module_from(HERE / f"{name}.py", f"{package.__name__}.{name}"))
+    return package
+
+
+@functools.cache
+def schema() -> dict[str, Any]:
+    """Columns the model needs, how files are read, and the columns of the output."""
+    content: dict[str, Any] = json.loads(content_of(HERE / "schema.json"))
+    return content
 
 
 def load_member(record: dict[str, Any], models: Path) -> Member:
@@ -91,9 +129,10 @@ def load_member(record: dict[str, Any], models: Path) -> Member:
     check_files(folder, record["files"])
     if record["unsafe"]:
         say(f"note: the model of {record['candidate']} is a pickle; loading it runs code from it")
-    program = module_from(TRAINING / record["program"], record["module"], record["program_sha256"])
-    own = record["own_saving"]
-    model = program.load(folder) if own else saving.load_model(folder, allow_unsafe=record["unsafe"])
+    name = record["module"]
+    program = module_from(TRAINING / record["program"], name, record["program_sha256"])
+    load_model = functools.partial(runtime().saving.load_model, allow_unsafe=record["unsafe"], own=name)
+    model = program.load(folder) if record["own_saving"] else load_model(folder)
     return Member(record["candidate"], float(record["weight"]), program, model)
 
 
@@ -101,9 +140,16 @@ def load_member(record: dict[str, Any], models: Path) -> Member:
 def load(models: Path = TRAINING) -> tuple[Member, ...]:
     """The model: every member, read once per process. `models` is a folder with a members.json of train.py."""
     path = models / "members.json"
-    if not path.is_file():
+    if models == TRAINING:
+        text = content_of(path)
+    elif path.is_file():
+        text = path.read_bytes()
+    else:
         raise DamagedError(f"{path} is missing: {models} is no folder that train.py wrote")
-    return tuple(load_member(record, models) for record in json.loads(path.read_text("utf-8")))
+    return tuple(load_member(record, models) for record in json.loads(text))
+
+
+# ---- predicting -----------------------------------------------------------------------------------------------------
 
 
 def feature_spec() -> dict[str, Any]:
@@ -115,8 +161,9 @@ def feature_spec() -> dict[str, Any]:
 def features_of(frame: pd.DataFrame) -> pd.DataFrame:
     """The feature columns in the order of training, typed as in training; other columns are left out."""
     names = [feature["name"] for feature in schema()["features"]]
+    named = frame.set_axis(list(map(str, frame.columns)), axis=1)
     try:
-        typed: pd.DataFrame = reading.conform(frame.set_axis(list(map(str, frame.columns)), axis=1), feature_spec())
+        typed: pd.DataFrame = runtime().reading.conform(named, feature_spec())
     except ValueError as error:
         raise InputError(f"{error} (the model needs {len(names)} columns, in any order)") from error
     return typed[names]
@@ -167,7 +214,7 @@ def predict(frame: pd.DataFrame, models: Path = TRAINING) -> pd.DataFrame:
 def read(path: Path) -> pd.DataFrame:
     """The cells of the table in `path`, read as the training data was. Raises InputError naming the file."""
     try:
-        frame: pd.DataFrame = reading.read_raw(path.read_bytes(), feature_spec())
+        frame: pd.DataFrame = runtime().reading.read_raw(path.read_bytes(), feature_spec())
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except (OSError, ValueError, ImportError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
 import random
@@ -36,13 +37,21 @@ def module_from(path: Path, name: str) -> ModuleType:
         raise InputError(f"{path} is missing: copy the model folder again, whole")
     module = ModuleType(name)
     module.__file__ = str(path)
+    module.__package__ = name.rpartition(".")[0]
     sys.modules[name] = module  # dataclasses and pickle look their module up here
     exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 -- what an import does
     return module
 
 
-reading = module_from(INFERENCE / "reading.py", "release_reading")
-saving = module_from(INFERENCE / "saving.py", "release_saving")
+@functools.cache
+def runtime() -> Any:
+    """The modules of ../model_inference as one package, so that they can import each other: `reading`, `saving`."""
+    package = ModuleType("release_runtime")
+    package.__path__ = []  # it has no folder: only what is put in here can be imported from it
+    sys.modules[package.__name__] = package
+    for name in ("reading", "allowed", "ensembles", "saving"):
+        setattr(package, name, module_from(INFERENCE / f"{name}.py", f"{package.__name__}.{name}"))
+    return package
 
 
 def canonical_labels(column: pd.Series, classes: list[Any]) -> pd.Series:
@@ -75,7 +84,7 @@ def read(path: Path, schema: dict[str, Any]) -> pd.DataFrame:
     """The rows of one file that have a label. Raises InputError naming the file."""
     target = schema["target"]
     try:
-        frame: pd.DataFrame = reading.read_table(path, schema["read"])
+        frame: pd.DataFrame = runtime().reading.read_table(path, schema["read"])
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except (OSError, ValueError, ImportError) as error:
@@ -118,8 +127,9 @@ def fit_member(
     record: dict[str, Any], X: pd.DataFrame, y: pd.Series, schema: dict[str, Any], options: argparse.Namespace
 ) -> dict[str, Any]:
     """Fit one member and write its model under the output folder. Returns its line of members.json."""
-    name, folder = record["candidate"], options.output / record["candidate"]
-    program = module_from(HERE / record["program"], record["module"])
+    name, folder = record["candidate"], options.output / Path(record["model"]).name
+    path = HERE / record["program"]
+    program = module_from(path, record["module"])
     task = dict(schema["task"])
     if record["effective"]:
         task["effective"] = record["effective"]  # what the released fit arrived at; replayed without a clock
@@ -133,14 +143,16 @@ def fit_member(
         program.save(model, folder)
         unsafe = record["unsafe"]
     else:
-        unsafe = saving.save_model(model, folder)["unsafe"]
+        unsafe = runtime().saving.save_model(model, folder, own=record["module"])["unsafe"]
     say(f"{name}: fitted in {time.monotonic() - started:.1f} s, saved to {folder}")
     files = {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    return {**record, "model": name, "files": files, "unsafe": unsafe}
+    # The program is named with the hash it has now: whoever changes it and trains again gets a model that fits it.
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {**record, "program_sha256": sha256, "model": folder.name, "files": files, "unsafe": unsafe}
 
 
 def train(options: argparse.Namespace) -> None:

@@ -1,0 +1,27 @@
+"""A finished build to work on: a copy of the shared one, whose owner may change whatever it likes."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+from tests.conftest import Built
+
+
+def copy_of(built: Built, folder: Path) -> Path:
+    """The shared build's home, copied into a folder."""
+    shutil.copytree(built.home, folder / "home")
+    return folder / "home"
+
+
+def effects(home: Path, run_id: str, *kinds: str) -> set[tuple[str, str, str]]:
+    """What the journal knows of a run: (kind, key, when it was begun). A copied row keeps the time of the effect itself."""
+    with sqlite3.connect(home / "catalogue.db") as database:
+        rows = database.execute("SELECT kind, key, started FROM journal WHERE run_id = ?", [run_id]).fetchall()
+    return {row for row in rows if not kinds or row[0] in kinds}
+
+
+def executed(home: Path, parent: str, fork: str, *kinds: str) -> set[tuple[str, str, str]]:
+    """What a fork executed itself: effects of its own that are no copies of its parent's."""
+    return effects(home, fork, *kinds) - effects(home, parent, *kinds)

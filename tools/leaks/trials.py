@@ -1,0 +1,130 @@
+"""The checks that run programs, in order of what they are worth for what they cost, within the time the review has.
+
+Cheapest first: fitted models predict a few rows in other company (no fit). Then the fit without the other validation rows,
+which shows in one job that a program repeats itself and that it uses no row it is judged on. Then the canary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from state.candidate import Candidate, Check, Finding
+from state.release import ReleaseMember
+from state.task import Prepared, Task
+from tools.budget import LEAST_RESERVED
+from tools.leaks import canary, others
+from tools.leaks.jobs import START
+from tools.leaks.sides import Result, skipped
+from tools.reproducing import NAME as REPRODUCIBLE
+from tools.reproducing import check_reproducible
+from tools.training import final_fit_seconds
+from tools.workbench import Workbench
+
+SHARE = 0.08
+"""Share of the limit that checks with jobs may take, …"""
+MOST_SECONDS = 120.0
+"""… and no more than this however long it is."""
+
+
+async def run_trials(
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    chosen: Sequence[tuple[Candidate, float]],
+    members: Sequence[ReleaseMember],
+    *,
+    full: bool = False,
+) -> tuple[list[Check], list[Finding]]:
+    """Check the chosen programs; the one most in need of it when the time does not allow all.
+
+    chosen: the released candidates with their weights; members: the same, fitted. full: all of them, on all rows,
+    whatever it costs. Every check is there in the result, a skipped one with the reason.
+    """
+    heads = _in_order(chosen)
+    if not full:
+        heads = heads[:1]
+    fitted = {member.candidate: member for member in members}
+    until = time.monotonic() + review_seconds(desk, chosen)
+    results: list[Result] = []
+    for candidate in heads:
+        results += await _of_one(desk, task, prepared, candidate, fitted.get(candidate.id), until, full=full)
+    checks = _merged([check for check, _ in results]) if len(heads) > 1 else [check for check, _ in results]
+    return checks, [finding for _, findings in results for finding in findings]
+
+
+def review_seconds(desk: Workbench, chosen: Sequence[tuple[Candidate, float]]) -> float:
+    """Seconds the checks with jobs may take: a small share of the limit, without what publishing still needs."""
+    later = final_fit_seconds(desk, [one.fit_seconds for one, _ in chosen]) if desk.settings.refit == "all" else 0.0
+    spare = desk.budget.left() - LEAST_RESERVED - later
+    return max(0.0, min(SHARE * desk.budget.total, MOST_SECONDS, spare))
+
+
+def _in_order(chosen: Sequence[tuple[Candidate, float]]) -> list[Candidate]:
+    """Programs that a model or a person wrote before those of recipes, then by weight."""
+    return [one for one, _ in sorted(chosen, key=lambda pair: (pair[0].expert == "builtin", -pair[1]))]
+
+
+async def _of_one(
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    candidate: Candidate,
+    member: ReleaseMember | None,
+    until: float,
+    *,
+    full: bool,
+) -> list[Result]:
+    def left() -> float:
+        return until - time.monotonic()
+
+    async def together() -> Result:
+        if member is None:
+            return skipped(others.TOGETHER, "there is no fitted model")
+        if not full and left() < 2 * START:
+            return skipped(others.TOGETHER, "no time left")
+        return await others.check_together(desk, task, prepared, member, full=full)
+
+    async def shuffled() -> Result:
+        # With a single slot its turn comes after the refit; with more it runs beside it.
+        seconds = left() - (candidate.fit_seconds + START if desk.slots == 1 else 0.0)
+        return await canary.check_canary(desk, task, prepared, candidate, seconds=seconds, full=full)
+
+    first, (second, reproducible), third = await asyncio.gather(
+        together(), _refit(desk, task, prepared, candidate, left(), full=full), shuffled()
+    )
+    return [first, second, (reproducible, []), third]
+
+
+async def _refit(
+    desk: Workbench, task: Task, prepared: Prepared, candidate: Candidate, seconds: float, *, full: bool
+) -> tuple[Result, Check]:
+    """The refit comparison; the plain repetition only where that leaves a question, or there is no time for saying more."""
+    if not full and candidate.fit_seconds + START > max(seconds, _repetition_seconds(desk, candidate)):
+        why = f"a fit takes about {candidate.fit_seconds:.1f} s, more than is left for it"
+        return skipped(others.REFIT, why), Check(name=REPRODUCIBLE, status="skipped", detail=why, extent="skipped")
+    result, repeated = await others.check_refit(desk, task, prepared, candidate)
+    if repeated:
+        return result, Check(name=REPRODUCIBLE, status="passed", detail=result[0].detail)
+    reproducible = await check_reproducible(desk, task, prepared, candidate, anyway=full)
+    return others.not_reproducible(result, reproducible), reproducible
+
+
+def _repetition_seconds(desk: Workbench, candidate: Candidate) -> float:
+    """Seconds one more fit may take since it also tells whether the program repeats itself, which matters most."""
+    return candidate.fit_seconds + START if 3 * candidate.fit_seconds + LEAST_RESERVED <= desk.budget.left() else 0.0
+
+
+_WORST = ("found", "reduced", "skipped", "passed")
+
+
+def _merged(checks: list[Check]) -> list[Check]:
+    """One check per name from those of several programs: the worst word, and all details."""
+    names = list(dict.fromkeys(check.name for check in checks))
+    merged = []
+    for name in names:
+        same = [check for check in checks if check.name == name]
+        worst = min(same, key=lambda check: _WORST.index(check.status))
+        merged.append(worst.but(detail="; ".join(dict.fromkeys(check.detail for check in same))))
+    return merged

@@ -1,0 +1,225 @@
+"""Housekeeping: what is freed, and how it is known that nobody needs it.
+
+- *Checkpoints.* A run needs its newest one to go on, or to be looked at. The others are for forks of earlier steps. A fork
+  that was made has rows of its own, so pruning its parent takes nothing from it.
+- *Artifacts.* Needed is what tools/references.py reaches. They are freed inside a write transaction of the catalogue, and
+  only while nobody drives a run: whoever begins or takes up one writes its row first, and so waits until this is over;
+  whatever it then puts into the store is later than the last look.
+- *Journal, openings, lessons.* Rows stay, except those of removed runs that no other run rests on. The count of openings
+  of a sealed test set never loses one.
+- *Leftovers.* Temporary files nobody can still be writing, job folders of dead owners, folders of runs the catalogue does
+  not know, which a kill can leave while a fork is made or a run removed.
+
+Removing a run deletes its row first. A kill in between leaves leftovers, never half a run.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Collection, Iterable
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from state.errors import RunHeld
+from tools.artifacts import FolderArtifacts, open_artifacts
+from tools.catalogue import Catalogue, RunRow
+from tools.checkpoints import DOOMED, PRUNE
+from tools.database import BUSY_SECONDS, check_format, named_errors
+from tools.home import home, run_folder, runs_folder
+from tools.locks import hold_run, holder
+from tools.references import idle_rows, needs_of
+
+UNOWNED_AFTER = 3600.0
+"""Seconds after which a run's folder that the catalogue does not know counts as left behind, not as being made."""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What pruning a run's database freed, or would free."""
+
+    run: str
+    checkpoints: int = 0
+    size: int = 0
+    """Bytes of content that go; after pruning, by how much the file became smaller."""
+    skipped: str = ""
+    """Why nothing was done."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Artifacts and journal rows that nobody needs."""
+
+    artifacts: int = 0
+    size: int = 0
+    rows: int = 0
+    skipped: str = ""
+
+
+# ---- checkpoints ------------------------------------------------------------------------------------------------
+
+
+def prune_run(run: RunRow, *, dry_run: bool = False) -> Pruned:
+    """Delete the checkpoints a run does not need to go on, and give their space back to the disk.
+
+    Holds the run's lock meanwhile; a run that is driven is skipped. Raises StoreError when the file cannot be used.
+    """
+    path = run_folder(run.id) / "run.db"
+    if not path.is_file():
+        return Pruned(run.name, skipped="it has no database")
+    try:
+        with hold_run(path.parent):
+            check_format(path, "run")
+            with named_errors(path):
+                return _prune_database(path, run, dry_run=dry_run)
+    except RunHeld as error:
+        return Pruned(run.name, skipped=error.message)
+
+
+def _prune_database(path: Path, run: RunRow, *, dry_run: bool) -> Pruned:
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'checkpoints'").fetchone():
+            return Pruned(run.name, skipped="it has no checkpoints")
+        threads = [row[0] for row in connection.execute("SELECT DISTINCT thread_id FROM checkpoints")]
+        doomed = [connection.execute(DOOMED, {"thread": thread}).fetchone() for thread in threads]
+        count, size = sum(row[0] for row in doomed), sum(row[1] for row in doomed)
+        if dry_run or not count:
+            return Pruned(run.name, count, size)
+        before = _size(path)
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        for thread in threads:
+            for statement in PRUNE:
+                connection.execute(statement, {"thread": thread})
+        connection.execute("COMMIT")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    return Pruned(run.name, count, max(0, before - _size(path)))
+
+
+# ---- artifacts --------------------------------------------------------------------------------------------------
+
+
+def collect(catalogue: Catalogue, *, without: Collection[str] = (), dry_run: bool = False) -> Collected:
+    """Free the artifacts and journal rows that no run needs.
+
+    without: ids of runs that count as removed, for a look ahead. While some run is driven nothing is freed, and the
+    result says so. Raises StoreError when a run's database cannot be read, since then nobody knows what it needs.
+    """
+    artifacts = open_artifacts()
+    if dry_run:
+        references, rows = _unneeded(catalogue, artifacts, without)
+        return Collected(len(references), _sizes(artifacts, references), len(rows))
+    with catalogue.database.write() as db:
+        driven = [row.name for row in catalogue.runs() if holder(run_folder(row.id)) is not None]
+        if driven:
+            return Collected(skipped=f"{', '.join(driven)} {'is' if len(driven) == 1 else 'are'} being driven")
+        references, rows = _unneeded(catalogue, artifacts, ())
+        size = _sizes(artifacts, references)
+        for row in rows:
+            db.execute("DELETE FROM journal WHERE key = ? AND run_id = ?", list(row))
+        for reference in references:
+            artifacts.delete(reference)
+    return Collected(len(references), size, len(rows))
+
+
+def _unneeded(
+    catalogue: Catalogue, artifacts: FolderArtifacts, without: Collection[str]
+) -> tuple[list[str], list[tuple[str, str]]]:
+    needs = needs_of(catalogue, artifacts, without)
+    kept = {row.id for row in catalogue.runs()} - set(without)
+    rows = idle_rows(catalogue, needs, kept)
+    return [reference for reference in artifacts.refs() if reference not in needs.references], rows
+
+
+def _sizes(artifacts: FolderArtifacts, references: Iterable[str]) -> int:
+    return sum(artifacts.size(reference) for reference in references)
+
+
+# ---- runs -------------------------------------------------------------------------------------------------------
+
+
+def remove_runs(catalogue: Catalogue, runs: Collection[RunRow]) -> int:
+    """Remove runs with their folders (release and report too), and return the bytes these took.
+
+    Raises RunHeld before anything is removed when one of them is driven. What only they needed is freed by `collect`.
+    """
+    with ExitStack() as held:
+        for run in runs:
+            held.enter_context(hold_run(run_folder(run.id)))
+        size = sum(_folder_size(run_folder(run.id)) for run in runs)
+        with catalogue.database.write() as db:
+            for run in runs:
+                db.execute("DELETE FROM runs WHERE id = ?", [run.id])
+        for run in runs:
+            shutil.rmtree(run_folder(run.id), ignore_errors=True)
+            shutil.rmtree(home() / "jobs" / run.id, ignore_errors=True)
+    return size
+
+
+# ---- leftovers --------------------------------------------------------------------------------------------------
+
+
+def sweep(catalogue: Catalogue, *, dry_run: bool = False) -> list[Path]:
+    """Remove what dead processes left behind, and say what it was. Safe beside processes that are at work."""
+    known = {row.id for row in catalogue.runs()}
+    found = [
+        folder
+        for folder in runs_folder().iterdir()
+        if folder.is_dir()
+        and folder.name not in known
+        and time.time() - _touched(folder) > UNOWNED_AFTER
+        and holder(folder) is None
+    ]
+    if dry_run:
+        return found
+    for folder in found:
+        shutil.rmtree(folder, ignore_errors=True)
+    open_artifacts().sweep()
+    sweep_jobs()
+    return found
+
+
+def sweep_jobs() -> None:
+    """Remove the job folders that dead owners left: unfinished attempts at once, receipts and kept logs after a week.
+
+    Those of runs that are driven are left to their drivers.
+    """
+    from tools.executors.folders import JobFolders
+
+    root = home() / "jobs"
+    for folder in root.iterdir() if root.is_dir() else ():
+        if not folder.is_dir() or folder.is_symlink() or holder(runs_folder() / folder.name) is not None:
+            continue
+        if any(folder.iterdir()):
+            folders = JobFolders(folder)
+            folders.sweep()
+            folders.close()
+        try:
+            folder.rmdir()
+        except OSError:  # something in it is still needed
+            continue
+
+
+def tidy_on_resume(run_id: str) -> None:
+    """What a driver removes before it takes up a run, whose lock it holds: temporary files and dead owners' job folders."""
+    with suppress(OSError):  # what cannot be removed is no reason not to go on
+        for leftover in run_folder(run_id).glob(".report.html.*"):
+            leftover.unlink(missing_ok=True)
+        open_artifacts().sweep()
+        sweep_jobs()
+
+
+def _touched(folder: Path) -> float:
+    return max((path.stat().st_mtime for path in (folder, *folder.glob("*")) if path.exists()), default=0.0)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a database and its log of writes."""
+    return sum(one.stat().st_size for one in (path, path.with_name(f"{path.name}-wal")) if one.exists())
+
+
+def _folder_size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
