@@ -94,9 +94,13 @@ def _sent_back(
     findings: list[Finding],
     chosen: list[tuple[Candidate, float]],
 ) -> dict[str, Any] | None:
-    """What goes back, and to whom; None when nothing does. All of it before the sealed test is opened."""
+    """What goes back, and to whom; None when nothing does. All of it before the sealed test is opened.
+
+    A run that was killed right after the opening comes here again: then, too, nothing may go back.
+    """
     revisions = state.get("revisions", 0)
-    if revisions >= MOST_REVISIONS or desk.budget.search_left() <= 0:
+    is_opened = any(one["run_id"] == desk.run_id for one in desk.catalogue.openings(prepared.sealed_key))
+    if revisions >= MOST_REVISIONS or desk.budget.search_left() <= 0 or is_opened:
         return None
     smaller, reason = _reframed(desk, task, prepared, findings)
     if smaller is not None:

@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ Listener = Callable[[dict[str, Any]], None]
 _LIBRARIES = ("numpy", "pandas", "scipy", "scikit-learn", "lightgbm", "skrub", "pyarrow")
 
 
+@cache
 def library_versions() -> dict[str, str]:
     """Versions of the libraries programs compute with; part of every job's key."""
     return {name: metadata.version(name) for name in _LIBRARIES}
@@ -70,9 +71,13 @@ class Workbench:
 
     # ---- facts ----
 
-    @cached_property
+    @property
     def versions(self) -> dict[str, str]:
-        return library_versions()
+        """What a job's key depends on beside its content: library versions, and the tier when it keeps no custody.
+
+        So a score made where a program could read labels is never taken for one made where it could not.
+        """
+        return {**library_versions(), "sandbox": "T3"} if self.executor.tier == "T3" else library_versions()
 
     def brief(self, reference: str) -> Brief:
         """The run's fixed facts, read once per reference."""

@@ -13,6 +13,11 @@ class Executor(Protocol):
     slots: int
     """Jobs that may run at the same time; further ones wait, first come first served."""
 
+    @property
+    def tier(self) -> str:
+        """Short name of the sandbox tier jobs run in: T1, T2 or T3."""
+        ...
+
     async def submit(self, job: Job, key: str) -> Receipt:
         """Run a job in isolation and return its receipt; a program's failure is a receipt, never an exception.
 
