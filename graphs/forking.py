@@ -74,6 +74,7 @@ class ForkPlan:
             "kept_trainings": sum(one.trainings + one.reused for one in self.origin.steps)
             - sum(one.trainings + one.reused for one in again),
             "spent": self.step.spent,
+            "time_limit": self.edit.settings.time_limit,
         }
 
 

@@ -11,7 +11,14 @@ import modelwright
 from graphs.cli.app import app
 from tests.support.command import ROOT
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/coverage.md", "docs/benchmarks.md"]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/coverage.md",
+    "docs/benchmarks.md",
+    "docs/forking.md",
+]
 FOLDERS = ("state/", "tools/", "nodes/", "graphs/", "tests/", "docs/", "notebooks/", "benchmarks/")
 
 

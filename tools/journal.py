@@ -19,8 +19,9 @@ Why a finished effect is not made again:
    finds its own durable trace. Jobs have one: the supervisor writes the receipt before it reports. For a paid call it
    means that at most the calls in flight at the kill recur; their rows, left at `running`, are the evidence.
 
-An answer prefers the run's own row, then the oldest, and rows are not deleted: a run that is resumed gets what it got
-before, whichever runs came in between.
+An answer prefers the run's own row, then the oldest, and rows stay: a run that is resumed gets what it got before, whichever
+runs came in between. A fork has copies of its parent's finished rows. Only the rows of a run that a person removed go, and
+of these only the ones no other run rests on (tools/references.py).
 """
 
 from __future__ import annotations

@@ -358,11 +358,10 @@ def fork(
     output_json: JsonOption = False,
 ) -> None:
     """Go back to a step of a run, change something, and go on as a run of its own; finished work is not done again."""
-    began = _began()
     from graphs.cli.fork import fork_command
 
     given = {"at": at, "candidate": candidate, "change": change or [], "edit": edit_plan, "file": plan, "name": name}
-    fork_command(run, given, dry_run=dry_run, output_json=output_json, began=began)
+    fork_command(run, given, dry_run=dry_run, output_json=output_json)
 
 
 @app.command()

@@ -67,7 +67,7 @@ def examine() -> dict[str, Any]:
         "memory": f"{memory:.1f} GiB free",
         "home": f"{home()} ({free:.1f} GiB free)",
         "sandbox": tried.name,
-        "open": "; ".join(sandbox_openings(tried)) or "nothing known",
+        "left open": "; ".join(sandbox_openings(tried)) or "nothing known",
         "libraries": libraries,
         "extras": {name: version or "not installed" for name, version in _versions(_EXTRAS, missing=True).items()},
         "key": "OPENAI_API_KEY is set"

@@ -7,14 +7,15 @@ import os
 import shlex
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-from graphs.cli.output import print_json, progress, results, say
+from graphs.cli.output import duration, print_json, progress, results, say
 from state.errors import InputError, NotFound, Problem, UsageError
 
 
-def fork_command(reference: str, given: dict[str, Any], *, dry_run: bool, output_json: bool, began: float) -> None:
+def fork_command(reference: str, given: dict[str, Any], *, dry_run: bool, output_json: bool) -> None:
     """Fork a run and go on with the fork; with `dry_run` only say what would run again."""
     from graphs.forking import make_fork, plan_fork
 
@@ -40,15 +41,16 @@ def fork_command(reference: str, given: dict[str, Any], *, dry_run: bool, output
         return
     from graphs.cli.building import drive_resume
 
-    drive_resume(make_fork(planned).id, answers={}, overrides={}, output_json=output_json, began=began)
+    fork = make_fork(planned)
+    # The parent's clock at the step goes on from here: what this command took to start is no part of its work.
+    drive_resume(fork.id, answers={}, overrides={}, output_json=output_json, began=time.monotonic())
 
 
 def fork_lines(facts: dict[str, Any]) -> list[str]:
     """What a fork means, in sentences."""
     branch = f" in the branch of {facts['candidate']}" if facts["candidate"] else ""
-    lines = [
-        f"fork of {facts['run']} at step {facts['step']}: {facts['role']}{branch}, {facts['spent']:.0f} s into the run"
-    ]
+    clock = f"{duration(facts['spent'])} of {duration(facts['time_limit'])} used by then"
+    lines = [f"fork of {facts['run']} at step {facts['step']}: {facts['role']}{branch}; {clock}"]
     lines += [
         f"  {one['setting']}: {_told(one['from'])} → {_told(one['to'])}; runs again: {one['again']}"
         for one in facts["changed"]

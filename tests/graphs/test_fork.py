@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from graphs.forking import make_fork, plan_fork
 from state.errors import InputError, NotFound, UsageError
 from state.settings import Settings
 from tests.conftest import Built
+from tests.support.command import ROOT
 from tests.support.command import modelwright as command
 from tests.support.copies import copy_of, executed
 from tests.support.inprocess import command_here
 from tools.catalogue import Catalogue
+from tools.forksettings import FORK_MAY_CHANGE
 from tools.home import run_folder
 from tools.runlog import RunLog
 from tools.runs import register_run
@@ -268,6 +271,16 @@ def test_a_run_that_has_not_begun(home: Path) -> None:
     catalogue.close()
     with pytest.raises(NotFound, match="'fresh' has no steps yet"):
         plan_fork("fresh", 1)
+
+
+def test_the_document_tells_every_setting() -> None:
+    """What a fork may change stands in the table of docs/forking.md, with the last step that reads it, and nothing else."""
+    rows = [
+        line.split("|") for line in (ROOT / "docs" / "forking.md").read_text().splitlines() if line.startswith("| `")
+    ]
+    told = {name: row[2] for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+    assert set(told) == set(FORK_MAY_CHANGE)
+    assert all(change.read in told[name] for name, change in FORK_MAY_CHANGE.items())
 
 
 def test_two_forks_of_one_name_are_told_apart(home: Path) -> None:

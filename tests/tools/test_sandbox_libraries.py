@@ -149,7 +149,7 @@ def test_libraries_work_inside(executor: ProcessExecutor, artifacts: FolderArtif
     needed = NEEDS.get(name)
     if needed and find_spec(needed) is None:
         pytest.skip(f"{needed} is not installed")
-    receipt = run(executor, script_job(artifacts, DATA + FINE[name], limits=limits(memory_mb=2500)))
+    receipt = run(executor, script_job(artifacts, DATA + FINE[name], n_jobs=2, limits=limits(memory_mb=2500)))
     assert receipt.ok, receipt.error
 
 
@@ -171,7 +171,7 @@ def fit(X, y, **told):
 def predict(model, X):
     return np.full((len(X), 2), float(model))
 """
-    receipt = run(executor, learning_job(artifacts, program))
+    receipt = run(executor, learning_job(artifacts, program, n_jobs=2))
     assert receipt.ok, receipt.error
     assert artifacts.get_array(receipt.outputs["predictions.npy"])[0, 0] == 9.0
 
@@ -181,7 +181,7 @@ def test_what_connects_works_or_says_which_tier_forbids_it(
     executor: ProcessExecutor, artifacts: FolderArtifacts, tmp_path: Path, name: str
 ) -> None:
     """Managers and the fork server work in T1; in T2 the receipt names the tier and what to use instead."""
-    receipt = run(executor, script_job(artifacts, CONNECTING[name]))
+    receipt = run(executor, script_job(artifacts, CONNECTING[name], n_jobs=2))
     if executor.tier == "T1":
         assert receipt.ok, receipt.error
     else:
@@ -197,6 +197,6 @@ def test_the_interpreter_is_the_one_outside(executor: ProcessExecutor, artifacts
         "told = subprocess.run([sys.executable, '-c', 'import sys, pandas; print(sys.prefix, pandas.__file__)'],"
         " capture_output=True, text=True)\nprint(told.stdout.strip(), told.stderr)\n"
     )
-    receipt = run(executor, script_job(artifacts, text))
+    receipt = run(executor, script_job(artifacts, text, n_jobs=2))
     assert receipt.ok, receipt.error
     assert artifacts.get_text(receipt.log or "").startswith(f"{sys.prefix} {sys.prefix}")

@@ -113,12 +113,12 @@ def enter_sandbox(
 
 
 def _may_share(request: Mapping[str, Any]) -> bool:
-    """Whether a T2 job gets /dev/shm, which pools of processes need.
+    """Whether a T2 job gets /dev/shm, which pools of processes need: when it may use more than one core.
 
-    Folds have labels of rows that other folds are scored on, and could leave them there for each other. So those that
-    are told to work alone, as folds usually are, do not get it.
+    Folds have labels of rows that other folds are scored on, and could leave them there for each other. So jobs that
+    are told to work alone, as folds are, do not get it.
     """
-    return request["kind"] not in ("fold", "explain") or int(request.get("n_jobs", 1)) > 1
+    return int(request.get("n_jobs", 1)) > 1
 
 
 def become_subreaper() -> bool:

@@ -96,7 +96,7 @@ def _sandbox_note(error: BaseException, tier: str) -> str:
         return (
             "sandbox tier standard (T2): a program cannot connect to anything. There is no network, and nothing works "
             "that connects processes through a named socket: multiprocessing.Manager, the start method forkserver, "
-            "DataLoader with num_workers > 0. Pools by fork or spawn work, in a fold only when its n_jobs is above 1. "
+            "DataLoader with num_workers > 0. Pools by fork or spawn work when n_jobs is above 1. "
             "It reads libraries and in/, and writes into out/ and its temporary folder, nothing else"
         )
     return ""

@@ -42,6 +42,8 @@ _IN_PREFIX = ("bin", "lib", "lib32", "lib64", "libexec", "share", "pyvenv.cfg")
 HARDWARE = "/sys/devices/system"
 """Where libraries count processors and cores."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+FACTS = tuple(f"/proc/{name}" for name in ("cpuinfo", "meminfo", "stat", "loadavg", "uptime", "version", "filesystems", "sys"))
+"""Files of /proc about the machine, not about its processes."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the kernel's own place for shared memory
 MOST_SHARED_MB = 256
 """Most megabytes a job may put into shared memory."""
@@ -51,9 +53,8 @@ def rules(folder: Path, *, shared_memory: bool) -> list[landlock.Rule]:
     """Landlock's rules for a job in `folder`.
 
     `shared_memory` opens /dev/shm, which the whole machine shares: files there can be made, and used by whoever knows
-    their name, but not listed. All of /proc may be read, since a program's own children look at themselves there. What
-    belongs to processes outside the sandbox (environment, memory, open files) the kernel refuses all the same; their
-    names and arguments it shows.
+    their name, but not listed. Of /proc a program sees itself and facts about the machine. Its own children do not see
+    themselves there: Landlock's rules hang on files, and the files of a process that begins later are not known yet.
     """
     found = [landlock.Rule(path, landlock.USE) for path in libraries()]
     found += [landlock.Rule(path, landlock.READ) for path in (HARDWARE, "/proc", *_SETTINGS)]
