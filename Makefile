@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export LANGSMITH_TRACING := false
 
-.PHONY: help setup demo test check test-pandas2 bench-quality bench-sandbox bench-leaks bench-saving clean
+.PHONY: help setup demo test test-campaign check test-pandas2 bench-quality bench-sandbox bench-leaks bench-saving clean
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
@@ -31,6 +31,9 @@ test: $(VENV)/.dev   ## format, layers, types, and all tests
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-campaign: $(VENV)/.dev  ## more of the same tests, at other moments and as another user; takes minutes
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m campaign
 
 check: $(VENV)/.dev  ## format, layers and types only (mypy and pyright)
 	$(BIN)/ruff check .

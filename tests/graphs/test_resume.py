@@ -47,7 +47,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     [
         ("✔ i0-", 2),  # two candidates are finished, the third may be in training
         ("operations: fitting", 1),  # the fits after the search begin
-        ("reviewer: ", 1),
+        pytest.param("reviewer: ", 1, marks=pytest.mark.campaign),
         ("publisher: publishing", 1),  # refit and publishing begin
     ],
 )
@@ -65,7 +65,15 @@ def test_a_killed_build_resumes_to_the_same_result(
     assert {key: after[key] for key in before} == before
 
 
-@pytest.mark.parametrize("point", ["before-effect:4", "after-effect:4", "after-journal:4", "mid-rename:30"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("before-effect:4", marks=pytest.mark.campaign),
+        "after-effect:4",
+        "after-journal:4",
+        pytest.param("mid-rename:30", marks=pytest.mark.campaign),
+    ],
+)
 def test_named_crash_points_lose_nothing(
     point: str, uninterrupted: dict[str, Any], loans_csv: Path, home: Path, tmp_path: Path
 ) -> None:
