@@ -119,7 +119,9 @@ async def look(folder: Path, tier: str) -> dict[str, Any]:
         receipt = await executor.submit(job, "look")
         filled = "not tried"
         if tier != "T3" and receipt.ok:
-            full = await executor.submit(script_job(store, FILL, folder.name, n_jobs=2, limits=limits(seconds=30.0)), "fill")
+            full = await executor.submit(
+                script_job(store, FILL, folder.name, n_jobs=2, limits=limits(seconds=30.0)), "fill"
+            )
             filled = store.get_text(full.log or "").strip() if full.ok else f"ended: {full.status}"
         zygote = Path(f"/proc/{executor.worker.facts.get('pid')}/environ")
         try:

@@ -52,7 +52,7 @@ def confine(request: Mapping[str, Any], output: int, keeper: int, user: int | No
     settle(
         request, os.path.join(request["folder"], "tmp"), tasks=_tasks_elsewhere(user, guards) if tier == "T2" else None
     )
-    enter_sandbox(tier, Path(request["folder"]), user, guards=guards, shared_memory=_may_share(request))
+    enter_sandbox(tier, Path(request["folder"]), user, guards=guards, pools=_may_pool(request))
     _die_with(keeper)  # the kernel forgets the first one when the user changes
     set_threads(int(request["threads"]))
 
@@ -85,13 +85,13 @@ def enter_sandbox(
     user: int | None,
     *,
     guards: Iterable[int] = (),
-    shared_memory: bool = False,
+    pools: bool = False,
     landlock_version: int | None = None,
 ) -> None:
     """Enter tier T2 or T3, for good. Every child passes here, after its limits are set and before any foreign code.
 
     `folder` is the job's: `in/` is to be read, `out/` and `tmp/` to be written. `user` is a spare user to turn into.
-    `guards` are processes it may not signal. `shared_memory` opens /dev/shm in T2. `landlock_version` asks for less
+    `guards` are processes it may not signal. `pools` opens /dev/shm and all of /proc in T2. `landlock_version` asks for less
     than the kernel offers (tests).
 
     Raises ValueError for an unknown tier, and OSError or RuntimeError when a part of the sandbox cannot be entered.
@@ -108,12 +108,12 @@ def enter_sandbox(
     filter_ = seccomp.program("T2", landlock=version, protected=guards, where=machine())
     privileges.become(user, keep=views.passage(folder) if user is not None else ())
     privileges.set_dumpable(True)
-    landlock.restrict(views.rules(folder, shared_memory=shared_memory), version)
+    landlock.restrict(views.rules(folder, pools=pools), version)
     seccomp.install(filter_)
 
 
-def _may_share(request: Mapping[str, Any]) -> bool:
-    """Whether a T2 job gets /dev/shm, which pools of processes need: when it may use more than one core.
+def _may_pool(request: Mapping[str, Any]) -> bool:
+    """Whether a T2 job gets what pools of processes need, /dev/shm and /proc: when it may use more than one core.
 
     Folds have labels of rows that other folds are scored on, and could leave them there for each other. So jobs that
     are told to work alone, as folds are, do not get it.

@@ -42,27 +42,32 @@ _IN_PREFIX = ("bin", "lib", "lib32", "lib64", "libexec", "share", "pyvenv.cfg")
 HARDWARE = "/sys/devices/system"
 """Where libraries count processors and cores."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-FACTS = tuple(f"/proc/{name}" for name in ("cpuinfo", "meminfo", "stat", "loadavg", "uptime", "version", "filesystems", "sys"))
+FACTS = tuple(
+    f"/proc/{name}" for name in ("cpuinfo", "meminfo", "stat", "loadavg", "uptime", "version", "filesystems", "sys")
+)
 """Files of /proc about the machine, not about its processes."""
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the kernel's own place for shared memory
 MOST_SHARED_MB = 256
 """Most megabytes a job may put into shared memory."""
 
 
-def rules(folder: Path, *, shared_memory: bool) -> list[landlock.Rule]:
+def rules(folder: Path, *, pools: bool) -> list[landlock.Rule]:
     """Landlock's rules for a job in `folder`.
 
-    `shared_memory` opens /dev/shm, which the whole machine shares: files there can be made, and used by whoever knows
-    their name, but not listed. Of /proc a program sees itself and facts about the machine. Its own children do not see
-    themselves there: Landlock's rules hang on files, and the files of a process that begins later are not known yet.
+    `pools` is for jobs that may use more than one core. It opens /dev/shm, which the whole machine shares: files there can
+    be made, and used by whoever knows their name, but not listed. And it opens all of /proc, since a program's own
+    processes look at themselves there, and Landlock cannot know the files of a process that begins later. What belongs
+    to processes outside (environment, memory, open files) the kernel refuses all the same; their names and arguments
+    it shows. Other jobs see of /proc themselves and facts about the machine.
     """
     found = [landlock.Rule(path, landlock.USE) for path in libraries()]
-    found += [landlock.Rule(path, landlock.READ) for path in (HARDWARE, "/proc", *_SETTINGS)]
+    found += [landlock.Rule(path, landlock.READ) for path in (HARDWARE, *FACTS, f"/proc/{os.getpid()}", *_SETTINGS)]
     found += [landlock.Rule(path, landlock.READ_FILE | landlock.WRITE_FILE | landlock.IOCTL_DEV) for path in DEVICES]
     found.append(landlock.Rule(str(folder / "in"), landlock.USE))
     found += [landlock.Rule(str(folder / name), landlock.KEEP) for name in ("out", "tmp")]
-    if shared_memory:
+    if pools:
         found.append(landlock.Rule(SHARED_MEMORY, landlock.KEEP & ~landlock.READ_DIR))
+        found.append(landlock.Rule("/proc", landlock.READ))
     return found
 
 
