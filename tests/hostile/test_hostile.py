@@ -19,6 +19,7 @@ def test_there_are_enough_programs() -> None:
     assert all(attack.why_no_control for attack in ATTACKS if attack.control is None)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("attack", CONTROLLED, ids=lambda attack: attack.name)
 def test_without_a_sandbox_it_succeeds(batches: Batches, attack: Attack) -> None:
     """The control: in the basic tier, or in a plain subprocess, the attack has its effect."""
