@@ -126,6 +126,7 @@ def test_inside_a_branch_with_an_edited_plan(home: Path) -> None:
     assert fork.settings.review == ["plan"]
 
 
+@pytest.mark.campaign
 def test_a_gate_can_be_put_in(home: Path) -> None:
     """Forked before the plans with a gate the parent did not have, the run waits for a person and trains nothing."""
     asked = command_here("fork", "shared", "--at", "approve_plan", "--set", "review=plan", "--json", home=home)
@@ -179,6 +180,7 @@ def test_plans_are_edited_in_an_editor(home: Path, tmp_path: Path, monkeypatch: 
     assert "--plan FILE" in none.err
 
 
+@pytest.mark.campaign
 def test_a_file_of_plans_takes_the_place_of_all(home: Path, tmp_path: Path) -> None:
     """At approve_plan a list stands for the iteration's plans: others are gone, edited ones are told."""
     plans = [one["plan"] for one in _plans(home)]
