@@ -47,7 +47,9 @@ def hold_run(run_folder: Path) -> Iterator[None]:
     finally:
         if handle in _held:  # not in a forked child, where it is closed already
             _held.discard(handle)
-            os.close(handle)  # the kernel's lock goes with it
+            # Closing alone would not free it as long as a child, forked a moment ago, has not closed its copy yet.
+            fcntl.flock(handle, fcntl.LOCK_UN)
+            os.close(handle)
 
 
 def holder(run_folder: Path) -> dict[str, Any] | None:
