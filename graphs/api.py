@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from state.candidate import Candidate
 from state.errors import InputError, NotFound, Problem, UsageError
 from state.settings import Settings
-from tools.home import home, run_folder
+from tools.home import run_folder
 from tools.runs import standing
-from tools.store import Catalogue, RunLog, RunRow
+from tools.store import RunRow, open_catalogue, open_run_log
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ def resume(
 
 def open_run(reference: str = "last") -> Run:
     """A run by name, id prefix or `last`. Read-only."""
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         return Run(catalogue.find_run(reference))
     finally:
@@ -91,7 +91,7 @@ def open_run(reference: str = "last") -> Run:
 
 def runs() -> list[Run]:
     """All runs, newest first. Read-only."""
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         return [Run(row) for row in catalogue.runs()]
     finally:
@@ -217,7 +217,7 @@ class Run:
 
     def log(self) -> list[dict[str, Any]]:
         """Everything that happened: {seq, time, kind, role, text, data}."""
-        log = RunLog(self.folder / "run.db")
+        log = open_run_log(self.id)
         try:
             return log.events()
         finally:
@@ -227,7 +227,7 @@ class Run:
         """The steps of the run: number, role, candidate, when, what each took. `fork(at=number)` goes back to one."""
         import pandas as pd
 
-        log = RunLog(self.folder / "run.db")
+        log = open_run_log(self.id)
         try:
             found = log.history().steps
             stored = log.stored_checkpoints({step.checkpoint for step in found})
@@ -268,7 +268,7 @@ class Run:
 
     def candidate_records(self) -> list[Candidate]:
         """The newest record of every candidate."""
-        log = RunLog(self.folder / "run.db")
+        log = open_run_log(self.id)
         try:
             return list(log.candidates().values())
         finally:

@@ -10,9 +10,8 @@ from graphs.cli.output import duration, number, spread
 from state.errors import UsageError
 from tools.artifacts import open_artifacts
 from tools.comparison import compare_runs, read_run
-from tools.home import home
 from tools.runs import standing
-from tools.store import Catalogue
+from tools.store import open_catalogue
 
 if TYPE_CHECKING:
     from graphs.api import Run
@@ -79,7 +78,7 @@ def compare(*runs: str | Run) -> Comparison:
 
     Read-only. Raises UsageError for fewer than two different runs, NotFound for one that is not there or has not begun.
     """
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         rows = [catalogue.find_run(run if isinstance(run, str) else run.id) for run in runs]
     finally:

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 from state.settings import Settings
 from tools.budget import Budget
-from tools.home import home, run_folder
-from tools.locks import hold_run
+from tools.drivers import drive_run
 from tools.runs import register_run
-from tools.store import Catalogue
+from tools.store import open_catalogue
 from tools.workbench import Workbench, close_workbench, open_workbench, opened_workbench
 
 IDLE_SECONDS = 10.0
@@ -96,8 +95,8 @@ def reclaim(run_id: str) -> None:
 
 def _lend(run_id: str, settings: Settings) -> _Loan:
     with ExitStack() as held:
-        held.enter_context(hold_run(run_folder(run_id)))
-        catalogue = Catalogue(home() / "catalogue.db")
+        held.enter_context(drive_run(run_id))
+        catalogue = open_catalogue()
         try:
             row = register_run(catalogue, run_id, settings)
         finally:

@@ -14,9 +14,7 @@ from tools.forking import Edit, Origin, create_fork, reference_of
 from tools.forkplans import Given, differing, edited_plans, plans_at
 from tools.forksettings import again_of, checked_settings
 from tools.history import History, Step
-from tools.home import home, run_folder
-from tools.runlog import RunLog
-from tools.store import Catalogue, RunRow
+from tools.store import RunRow, open_catalogue, open_run_log
 
 if TYPE_CHECKING:
     from graphs.session import Outcome
@@ -109,7 +107,7 @@ def plan_fork(
 
 def make_fork(planned: ForkPlan) -> RunRow:
     """Make the fork: a run of its own, paused just before the step."""
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         return create_fork(catalogue, open_artifacts(), planned.origin, planned.edit, name=planned.name)
     finally:
@@ -161,12 +159,12 @@ def find_step(run: RunRow, steps: Sequence[Step], at: At, candidate: str | None 
 
 
 def _opened(reference: str) -> tuple[RunRow, History]:
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         run = catalogue.find_run(reference)
     finally:
         catalogue.close()
-    log = RunLog(run_folder(run.id) / "run.db")
+    log = open_run_log(run.id)
     try:
         return run, log.history()
     finally:

@@ -33,13 +33,13 @@ from state.errors import (
 from state.settings import RESUME_MAY_CHANGE, Settings
 from tools.budget import Budget
 from tools.checkpoints import open_saver
-from tools.home import home, run_folder
+from tools.drivers import drive_run
 from tools.intake.request import Request, check_request
-from tools.locks import hold_run
+from tools.places import file_of, run_place
 from tools.pruning import tidy_on_resume
 from tools.runs import register_run
 from tools.sandbox import begin_trial, tier
-from tools.store import Catalogue, RunRow
+from tools.store import RunRow, open_catalogue
 from tools.workbench import Listener, Workbench, close_workbench, open_workbench
 
 Status = Literal["done", "rejected", "waiting", "paused", "failed"]
@@ -85,7 +85,7 @@ def start(
     begin_trial(settings)
     request = check_request(settings, _table(frame))
     run_id = str(uuid.uuid4())
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     run = register_run(catalogue, run_id, settings)
     catalogue.close()
     return run_async(_drive(run, settings, {}, request=request, listener=listener, began=began))
@@ -104,7 +104,7 @@ def resume(
     reference: name, id prefix or `last`. answers: interrupt id → answer. overrides: settings that `resume` may change;
     each is recorded. Finished work is answered from the journal. Raises VersionMismatch when the graph has changed.
     """
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     run = catalogue.find_run(reference)
     catalogue.close()
     if run.status == "done" or run.status == "rejected":
@@ -143,9 +143,8 @@ async def _drive(
     listener: Listener | None = None,
     began: float | None = None,
 ) -> Outcome:
-    folder = run_folder(run.id)
     reclaim(run.id)
-    with hold_run(folder):
+    with drive_run(run.id):
         if graph_input is None:
             tidy_on_resume(run.id)
         budget = Budget(settings.time_limit, spent=run.active_seconds, began=began)
@@ -173,7 +172,7 @@ async def _drive(
             desk.say("override", "", f"{name} is now {value}", name=name, value=value)
         try:
             desk.catalogue.update_run(run.id, status="running", settings=settings.model_dump(mode="json"))
-            async with open_saver(folder / "run.db") as saver:
+            async with open_saver(file_of(run_place(run.id))) as saver:
                 return await _invoke(run, desk, build_graph(saver), graph_input, answers or {})
         finally:
             budget.save()

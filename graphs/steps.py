@@ -26,8 +26,7 @@ from state.errors import RunPaused, VersionMismatch
 from state.records import to_plain
 from state.settings import Settings
 from tools.artifacts import open_artifacts
-from tools.home import run_folder
-from tools.store import RunLog
+from tools.store import open_run_log
 from tools.workbench import Workbench, opened_workbench
 
 Role = Callable[..., dict[str, Any] | Awaitable[dict[str, Any]]]
@@ -128,7 +127,7 @@ def _run_id(thread: Any) -> str:
         uuid.UUID(name)
     except ValueError:
         return str(uuid.uuid4())
-    log = RunLog(run_folder(name) / "run.db")
+    log = open_run_log(name)
     try:
         return str(uuid.uuid4()) if log.candidates() else name
     finally:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from state.errors import NotFound, UsageError
 from state.records import Record
-from tools.database import Database, pack
+from tools.database import open_database, pack
+from tools.places import Place
 
 RunStatus = Literal["running", "waiting", "paused", "done", "rejected", "failed"]
 
@@ -43,8 +43,8 @@ class RunRow(Record):
 class Catalogue:
     """Rows of the catalogue database. Reading never creates the file; every write is durable when it returns."""
 
-    def __init__(self, path: Path) -> None:
-        self.database = Database(path, "catalogue")
+    def __init__(self, place: Place) -> None:
+        self.database = open_database(place, "catalogue")
 
     def close(self) -> None:
         self.database.close()

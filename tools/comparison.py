@@ -20,8 +20,8 @@ from tools.artifacts import ArtifactStore
 from tools.catalogue import RunRow
 from tools.checkpointrows import read_thread
 from tools.history import Step
-from tools.home import run_folder
-from tools.runlog import RunLog
+from tools.places import file_of, run_place
+from tools.store import open_run_log
 
 _CONTEXT = 2
 """Lines around a change in a program."""
@@ -55,11 +55,11 @@ class Left:
 
 def read_run(run: RunRow, artifacts: ArtifactStore) -> Left:
     """Read what a run has left. Raises NotFound when it has left no checkpoint to read."""
-    log = RunLog(run_folder(run.id) / "run.db")
+    log = open_run_log(run.id)
     try:
         steps, events = log.history().steps, log.events()
         thread = next((step.thread for step in reversed(steps) if step.thread), run.id)
-        path = run_folder(thread) / "run.db"
+        path = file_of(run_place(thread))
         state = read_thread(path, thread).newest() if path.is_file() else {}
         if not state:
             raise NotFound(

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from state.errors import StoreError, VersionMismatch
 from state.records import to_plain
 from tools.home import private_folder
+from tools.places import Place, file_of
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -42,6 +43,11 @@ BUSY_SECONDS = 60.0
 """How long a connection waits for another writer."""
 
 _APPLICATION_IDS: dict[DatabaseKind, int] = {"catalogue": 0x4D570001, "run": 0x4D570002}
+
+
+def open_database(place: Place, kind: DatabaseKind) -> Database:
+    """The database at a place. Opens and creates nothing before its first use."""
+    return Database(file_of(place), kind)
 
 
 class Database:

@@ -36,9 +36,10 @@ from tools.checkpointrows import Place, Row, read_thread, write_rows
 from tools.conversions import PREFIX
 from tools.database import pack
 from tools.history import Step, candidate_of, plan_of
-from tools.home import run_folder
+from tools.places import file_of, run_place
 from tools.runlog import RunLog
 from tools.runs import free_name
+from tools.store import open_run_log
 
 BUILD_AGAIN = "build it again with `modelwright build`: finished trainings are answered from the journal"
 
@@ -70,7 +71,7 @@ class Origin:
         """Raises NotFound when the run has no checkpoints, or no longer that of the step."""
         self.run, self.step, self.steps = run, step, steps
         self.thread = step.thread or run.id
-        path = run_folder(self.thread) / "run.db"
+        path = file_of(run_place(self.thread))
         foreign = self.thread != run.id and not path.is_file()
         if foreign or not step.checkpoint:
             raise self._without_checkpoints()
@@ -166,7 +167,7 @@ def create_fork(
         settings = {**edit.settings.model_dump(mode="json"), "name": fork.name}
         for document in edit.documents:
             artifacts.put_json(document)
-        log = RunLog(run_folder(run_id) / "run.db")
+        log = open_run_log(run_id)
         try:
             _copy_checkpoints(log, origin, edit, run_id)
             _copy_log(log, origin)
@@ -184,10 +185,10 @@ def copy_run(catalogue: Catalogue, run: RunRow, target: str) -> None:
 
     Writes what `create_fork` writes. Raises UsageError when the target holds a run.
     """
-    if (run_folder(target) / "run.db").exists():
+    if file_of(run_place(target)).exists():
         raise UsageError(f"thread {target!r} holds a run already", hint="copy to an id that is not in use")
-    rows = read_thread(run_folder(run.id) / "run.db", run.id)
-    source, log = RunLog(run_folder(run.id) / "run.db"), RunLog(run_folder(target) / "run.db")
+    rows = read_thread(file_of(run_place(run.id)), run.id)
+    source, log = open_run_log(run.id), open_run_log(target)
     try:
         with log.database.write() as db:
             for sql in rows.definitions:
@@ -230,7 +231,7 @@ def _copy_checkpoints(log: RunLog, origin: Origin, edit: Edit, run_id: str) -> N
 def _copy_log(log: RunLog, origin: Origin) -> None:
     """What had happened when the step first began, and for a step in a branch what the branches beside it did."""
     step, (beside, after) = origin.step, origin.beside()
-    source = RunLog(run_folder(origin.run.id) / "run.db")
+    source = open_run_log(origin.run.id)
     try:
         rows, events, exchanges = source.rows(), source.events(), source.exchanges()
     finally:

@@ -13,8 +13,7 @@ from state.errors import ExpertError, InputError, Problem, UsageError
 from state.profile import Profile
 from tools.artifacts import ArtifactStore
 from tools.forking import Origin
-from tools.home import run_folder
-from tools.runlog import RunLog
+from tools.store import open_run_log
 
 Given = Mapping[str, Any] | Plan | Sequence[Mapping[str, Any] | Plan]
 """One mapping changes fields of the plan that has its id, and single parameters; a list stands for all plans, whole."""
@@ -96,7 +95,7 @@ def _clashes(origin: Origin, before: list[Plan], plans: list[Plan]) -> list[Prob
             return []
         cure = f"give the plan of {before[0].id}; fork at approve_plan to have others"
         return [Problem("a branch has one plan, and its id stays", where="plan.id", cure=cure)]
-    log = RunLog(run_folder(origin.run.id) / "run.db")
+    log = open_run_log(origin.run.id)
     try:
         earlier = set(log.candidates(origin.step.version))
     finally:

@@ -21,10 +21,11 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 
-from tools.catalogue import Catalogue
 from tools.checkpoints import RunSaver, StrictSerializer, open_saver
 from tools.forking import copy_run
-from tools.home import home, run_folder
+from tools.home import home
+from tools.places import file_of, run_place
+from tools.store import open_catalogue
 
 
 class HomeSaver(BaseCheckpointSaver[str]):
@@ -99,7 +100,7 @@ class HomeSaver(BaseCheckpointSaver[str]):
 
 
 def _copy(source: str, target: str) -> None:
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         copy_run(catalogue, catalogue.run(source), target)
     finally:
@@ -119,4 +120,4 @@ async def _existing(config: RunnableConfig) -> AsyncIterator[RunSaver | None]:
 
 async def _path(config: RunnableConfig) -> Path:
     thread = str(config.get("configurable", {})["thread_id"])
-    return await asyncio.to_thread(lambda: run_folder(thread) / "run.db")
+    return await asyncio.to_thread(lambda: file_of(run_place(thread)))

@@ -28,8 +28,9 @@ from tools.artifacts import FolderArtifacts, open_artifacts
 from tools.catalogue import Catalogue, RunRow
 from tools.checkpoints import DOOMED, PRUNE
 from tools.database import BUSY_SECONDS, check_format, named_errors
+from tools.drivers import drive_run, driver_of
 from tools.home import home, run_folder, runs_folder
-from tools.locks import hold_run, holder
+from tools.places import file_of, run_place
 from tools.references import idle_rows, needs_of
 
 UNOWNED_AFTER = 3600.0
@@ -66,11 +67,11 @@ def prune_run(run: RunRow, *, dry_run: bool = False) -> Pruned:
 
     Holds the run's lock meanwhile; a run that is driven is skipped. Raises StoreError when the file cannot be used.
     """
-    path = run_folder(run.id) / "run.db"
+    path = file_of(run_place(run.id))
     if not path.is_file():
         return Pruned(run.name, skipped="it has no database")
     try:
-        with hold_run(path.parent):
+        with drive_run(run.id):
             check_format(path, "run")
             with named_errors(path):
                 return _prune_database(path, run, dry_run=dry_run)
@@ -113,7 +114,7 @@ def collect(catalogue: Catalogue, *, without: Collection[str] = (), dry_run: boo
         references, rows = _unneeded(catalogue, artifacts, without)
         return Collected(len(references), _sizes(artifacts, references), len(rows))
     with catalogue.database.write() as db:
-        driven = [row.name for row in catalogue.runs() if holder(run_folder(row.id)) is not None]
+        driven = [row.name for row in catalogue.runs() if driver_of(row.id) is not None]
         if driven:
             return Collected(skipped=f"{', '.join(driven)} {'is' if len(driven) == 1 else 'are'} being driven")
         references, rows = _unneeded(catalogue, artifacts, ())
@@ -148,7 +149,7 @@ def remove_runs(catalogue: Catalogue, runs: Collection[RunRow]) -> int:
     """
     with ExitStack() as held:
         for run in runs:
-            held.enter_context(hold_run(run_folder(run.id)))
+            held.enter_context(drive_run(run.id))
         size = sum(_folder_size(run_folder(run.id)) for run in runs)
         with catalogue.database.write() as db:
             for run in runs:
@@ -171,7 +172,7 @@ def sweep(catalogue: Catalogue, *, dry_run: bool = False) -> list[Path]:
         if folder.is_dir()
         and folder.name not in known
         and time.time() - _touched(folder) > UNOWNED_AFTER
-        and holder(folder) is None
+        and driver_of(folder.name) is None
     ]
     if dry_run:
         return found
@@ -191,7 +192,7 @@ def sweep_jobs() -> None:
 
     root = home() / "jobs"
     for folder in root.iterdir() if root.is_dir() else ():
-        if not folder.is_dir() or folder.is_symlink() or holder(runs_folder() / folder.name) is not None:
+        if not folder.is_dir() or folder.is_symlink() or driver_of(folder.name) is not None:
             continue
         if any(folder.iterdir()):
             folders = JobFolders(folder)

@@ -25,7 +25,7 @@ from state.records import content_key
 from tools.artifacts import ArtifactStore
 from tools.catalogue import Catalogue
 from tools.database import BUSY_SECONDS, check_format, named_errors
-from tools.home import run_folder
+from tools.places import file_of, run_place
 
 _REFERENCE = re.compile(rb"sha256:[0-9a-f]{64}")
 _COLUMNS = {
@@ -62,7 +62,7 @@ def needs_of(catalogue: Catalogue, artifacts: ArtifactStore, without: Collection
     rows = [row for row in catalogue.runs() if row.id not in without]
     for row in rows:
         needs.references |= _found(json.dumps([row.summary, row.settings]).encode())
-        needs.add(_needs_of_database(run_folder(row.id) / "run.db"))
+        needs.add(_needs_of_database(file_of(run_place(row.id))))
     needs.references = _closure(artifacts, needs.references)
     kept, journal = {row.id for row in rows}, list(_journal(catalogue))
     before = -1

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from state.candidate import Candidate
 from state.records import canonical_json
 from tools.catalogue import now
-from tools.database import Database, clean, pack
+from tools.database import clean, open_database, pack
 from tools.history import History
+from tools.places import Place
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class RunLog:
     """Rows of a run's database. Reading never creates the file; every write is durable when it returns."""
 
-    def __init__(self, path: Path) -> None:
-        self.database = Database(path, "run")
+    def __init__(self, place: Place) -> None:
+        self.database = open_database(place, "run")
 
     def close(self) -> None:
         self.database.close()

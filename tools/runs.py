@@ -6,8 +6,7 @@ import hashlib
 
 from state.errors import NotFound
 from state.settings import Settings
-from tools.home import run_folder
-from tools.locks import holder
+from tools.drivers import driver_of
 from tools.store import Catalogue, RunRow
 
 _FIRST = (
@@ -40,7 +39,7 @@ def _numbered(stem: str, taken: set[str]) -> str:
 
 def standing(row: RunRow) -> str:
     """The state of a run as it really is: one that counts as running while nobody drives it was interrupted."""
-    if row.status == "running" and holder(run_folder(row.id)) is None:
+    if row.status == "running" and driver_of(row.id) is None:
         return "interrupted"
     return row.status
 

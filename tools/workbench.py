@@ -26,9 +26,9 @@ from tools.artifacts import ArtifactStore, open_artifacts, refs_in
 from tools.budget import Budget
 from tools.executors import Executor
 from tools.experts import Expert
-from tools.home import home, run_folder
+from tools.home import home
 from tools.journal import Journal
-from tools.store import Catalogue, RunLog
+from tools.store import Catalogue, RunLog, open_catalogue, open_run_log
 
 if TYPE_CHECKING:
     import numpy as np
@@ -240,7 +240,7 @@ def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = N
     tier = admit(settings)
     slots = settings.jobs or cores()
     artifacts = open_artifacts()
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     executor = ProcessExecutor(
         artifacts, home() / "jobs" / run_id, slots=slots, threads_per_job=1, cache=home() / "cache", tier=tier
     )
@@ -250,7 +250,7 @@ def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = N
         settings=settings,
         artifacts=artifacts,
         catalogue=catalogue,
-        log=RunLog(run_folder(run_id) / "run.db"),
+        log=open_run_log(run_id),
         journal=Journal(catalogue, run_id, settings.fresh, intact=lambda result: _intact(artifacts, result)),
         executor=executor,
         budget=budget or Budget(settings.time_limit),

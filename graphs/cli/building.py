@@ -34,10 +34,9 @@ def drive_resume(
 
 def _earlier_events(reference: str) -> list[dict[str, Any]]:
     from graphs.cli.screens import find_run
-    from tools.home import run_folder
-    from tools.store import RunLog
+    from tools.store import open_run_log
 
-    log = RunLog(run_folder(find_run(reference).id) / "run.db")
+    log = open_run_log(find_run(reference).id)
     try:
         return log.events()
     finally:

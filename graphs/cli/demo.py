@@ -7,8 +7,7 @@ from typing import Any
 
 from graphs.cli.gathering import gather_settings
 from state.settings import Settings
-from tools.home import home
-from tools.store import Catalogue
+from tools.store import open_catalogue
 
 NAME = "titanic-demo"
 TIME_LIMIT = "60s"
@@ -33,7 +32,7 @@ def demo_settings(given: dict[str, Any]) -> Settings:
 
 def _free_name() -> str:
     """`titanic-demo`, with a number when there was a demo before."""
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         taken = {row.name for row in catalogue.runs()}
     finally:

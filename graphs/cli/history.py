@@ -10,8 +10,7 @@ from graphs.cli.output import print_json, results, say
 from graphs.cli.progress import PHASES, lines_of
 from graphs.cli.screens import find_run
 from tools.history import History, Step
-from tools.home import run_folder
-from tools.store import RunLog
+from tools.store import open_run_log
 
 _WORK = {
     **PHASES,
@@ -29,7 +28,7 @@ def log_screen(reference: str, output_json: bool, *, steps_only: bool = False) -
     steps_only: a line per step. As JSON: the events, each with the number of its step, or the steps alone.
     """
     row = find_run(reference)
-    log = RunLog(run_folder(row.id) / "run.db")
+    log = open_run_log(row.id)
     try:
         events, exchanges = log.events(), log.exchanges()
         history = History(events, exchanges)

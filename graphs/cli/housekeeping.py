@@ -8,8 +8,7 @@ from typing import Any
 
 from graphs.cli.output import print_json, results, say
 from state.errors import UsageError
-from tools.home import home, run_folder
-from tools.store import Catalogue, RunRow
+from tools.store import Catalogue, RunRow, open_catalogue
 
 _UNITS = {"m": 1 / 1440, "h": 1 / 24, "d": 1.0, "w": 7.0}
 
@@ -18,7 +17,7 @@ def prune_command(references: list[str], older_than: str | None, *, dry_run: boo
     """Free what no run needs: old checkpoints, artifacts nothing refers to, leftovers of processes that died."""
     from tools.pruning import collect, prune_run, sweep
 
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         runs = _chosen(catalogue, references, older_than)
         # What may go is told first: of a run that is large this takes a moment.
@@ -79,7 +78,7 @@ def remove_command(references: list[str], *, yes: bool, output_json: bool) -> No
     """Remove runs with everything only they need. Asks first, unless told not to."""
     from tools.pruning import collect, remove_runs
 
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         runs = list({run.id: run for run in map(catalogue.find_run, references)}.values())
         _refuse_driven(runs)
@@ -104,10 +103,10 @@ def remove_command(references: list[str], *, yes: bool, output_json: bool) -> No
 
 def _refuse_driven(runs: list[RunRow]) -> None:
     """Raises RunHeld, naming who drives one of them, before anything is asked."""
-    from tools.locks import hold_run
+    from tools.drivers import drive_run
 
     for run in runs:
-        with hold_run(run_folder(run.id)):
+        with drive_run(run.id):
             pass
 
 

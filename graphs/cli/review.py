@@ -7,9 +7,9 @@ from typing import Any
 from graphs.cli.output import print_json, results, say
 from graphs.cli.screens import find_run
 from state.errors import NotFound
-from tools.home import run_folder
+from tools.places import file_of, run_place
 from tools.runs import standing
-from tools.store import RunLog, RunRow
+from tools.store import RunRow, open_run_log
 
 FULL_SECONDS = 24 * 3600.0
 """What a full review may take. It is no part of the run's time."""
@@ -37,7 +37,7 @@ def review_command(reference: str, *, full: bool, output_json: bool) -> None:
 
 def _recorded(row: RunRow) -> dict[str, Any]:
     """The newest review in the run's log."""
-    log = RunLog(run_folder(row.id) / "run.db")
+    log = open_run_log(row.id)
     try:
         events = log.events()
     finally:
@@ -66,9 +66,9 @@ def _review_in_full(row: RunRow) -> dict[str, Any]:
             hint=f"`modelwright resume {row.name}` goes on with it",
         )
     from graphs.session import run_async
-    from tools.locks import hold_run
+    from tools.drivers import drive_run
 
-    with hold_run(run_folder(row.id)):
+    with drive_run(row.id):
         return run_async(_drive(row))
 
 
@@ -79,7 +79,7 @@ async def _drive(row: RunRow) -> dict[str, Any]:
     from tools.leaks.whole import review_in_full
     from tools.workbench import close_workbench, open_workbench
 
-    async with open_saver(run_folder(row.id) / "run.db") as saver:
+    async with open_saver(file_of(run_place(row.id))) as saver:
         found = await saver.aget_tuple({"configurable": {"thread_id": row.id, "checkpoint_ns": ""}})
     if found is None:
         raise NotFound(

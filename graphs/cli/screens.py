@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 from graphs.cli.output import duration, number, print_json, results, say, spread
 from state.errors import NotFound
-from tools.home import home, run_folder
 from tools.runs import standing
-from tools.store import Catalogue, RunLog, RunRow
+from tools.store import RunRow, open_catalogue, open_run_log
 
 _COPIED = (("release", "folder"), ("manifest", "manifest"), ("report", "report"))
 """Label and key of what people copy from the screen; of the manifest it is the hash, which `verify` asks for."""
@@ -62,7 +61,7 @@ def _numbers(row: RunRow) -> dict[str, dict[str, float | None]]:
     """Every number of the run by its id: {value, low, high}. `modelwright why RUN ID` tells where it came from."""
     from tools.tracing import collect_numbers
 
-    log = RunLog(run_folder(row.id) / "run.db")
+    log = open_run_log(row.id)
     try:
         found = collect_numbers(log.candidates(), log.events(), row.summary)
     finally:
@@ -161,7 +160,7 @@ def leaderboard_screen(reference: str, output_json: bool) -> None:
     from graphs.leaderboard import leaderboard_rows
 
     row = find_run(reference)
-    log = RunLog(run_folder(row.id) / "run.db")
+    log = open_run_log(row.id)
     rows = leaderboard_rows(list(log.candidates().values()), row.summary)
     log.close()
     if output_json:
@@ -211,7 +210,7 @@ def report_screen(reference: str, open_it: bool) -> None:
 
 
 def _catalogue_rows(limit: int) -> list[RunRow]:
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         return catalogue.runs(limit)
     finally:
@@ -220,7 +219,7 @@ def _catalogue_rows(limit: int) -> list[RunRow]:
 
 def find_run(reference: str) -> RunRow:
     """The run a person means. Raises NotFound with the nearest names."""
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         return catalogue.find_run(reference)
     finally:

@@ -10,11 +10,10 @@ from graphs.cli.output import number, print_json, results, say, spread
 from graphs.cli.screens import find_run
 from state.errors import NotFound, UsageError
 from tools.artifacts import open_artifacts
-from tools.home import home, run_folder
 from tools.origins import Ledger
 from tools.receipts import Number, find_number
 from tools.runs import standing
-from tools.store import Catalogue, RunLog
+from tools.store import open_catalogue, open_run_log
 
 _LABEL = 14
 
@@ -25,7 +24,7 @@ def why_screen(reference: str, wanted: str | None, *, program: bool, log: bool, 
     Raises NotFound with the nearest ids for an unknown number, and when it has no program or no log.
     """
     row = find_run(reference)
-    runlog, catalogue = RunLog(run_folder(row.id) / "run.db"), Catalogue(home() / "catalogue.db")
+    runlog, catalogue = open_run_log(row.id), open_catalogue()
     try:
         ledger = Ledger(row, runlog, catalogue)
         if wanted is None:

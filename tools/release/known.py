@@ -8,10 +8,9 @@ from typing import Any
 from state.errors import SafetyRefused
 from state.settings import Settings
 from tools.experts.provider import is_builtin
-from tools.home import home
 from tools.release.running import Interpreter, Runner, Sandboxed
 from tools.sandbox import TIERS, choose_tier
-from tools.store import Catalogue, RunRow
+from tools.store import RunRow, open_catalogue
 
 
 def run_of_hash(sha256: str) -> RunRow | None:
@@ -75,7 +74,7 @@ def sandbox_for(manifest: dict[str, Any], sha256: str, *, threads: int = 1) -> S
 
 
 def _rows() -> list[RunRow]:
-    catalogue = Catalogue(home() / "catalogue.db")
+    catalogue = open_catalogue()
     try:
         return catalogue.runs()
     finally:
