@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sqlite3
 from pathlib import Path
@@ -54,6 +55,16 @@ def test_every_number_of_a_build_is_listed(built: Built) -> None:
             assert one["low"] <= one["value"] <= one["high"], name
     text = why(built).out
     assert all(name in text for name in numbers)
+
+
+def test_numbers_of_the_manifest_lead_back(built: Built) -> None:
+    """Score, test score and baselines name an id in the release's manifest, and the run knows it with the same value."""
+    manifest = json.loads((built.release / "manifest.json").read_text())
+    named = [(manifest["score"], "value"), (manifest["test"], "value")]
+    named += [(one, "score") for one in manifest["baselines"]]
+    assert len(named) >= 4
+    for one, field in named:
+        assert receipt(built, one["number"])["value"] == one[field], one["number"]
 
 
 def test_the_test_score_leads_to_everything_behind_it(built: Built) -> None:

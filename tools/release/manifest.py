@@ -7,9 +7,9 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from state.candidate import Score
 from state.records import content_key, to_plain
 from state.release import ReleaseFacts
+from tools.receipts import baseline_id, number_id
 from tools.release.inference import output_columns
 from tools.release.sources import template
 
@@ -73,9 +73,9 @@ def manifest(facts: ReleaseFacts, files: dict[str, dict[str, Any]]) -> dict[str,
             for feature in task.features
         ],
         "outputs": output_columns(task),
-        "score": _score(facts.score, "out-of-fold predictions of the rows outside the test set"),
+        "score": _score(facts),
         "test": _test(facts),
-        "baselines": facts.baselines,
+        "baselines": [{**one.plain(), "number": baseline_id(one.name)} for one in facts.baselines],
         "refit": {"rows": facts.refit, "count": facts.fitted_rows},
         "data": {**facts.origin.plain(), "source": facts.source, "rows": facts.rows, "test_rows": facts.sealed_rows},
         "members": [member.model_dump(exclude={"model"}) for member in facts.members],
@@ -106,8 +106,12 @@ def machine() -> str:
     return ", ".join(filter(None, [f"{platform.system()} {platform.machine()}", name]))
 
 
-def _score(score: Score | None, measured_on: str) -> dict[str, Any] | None:
-    return None if score is None else {**score.plain(), "measured_on": measured_on}
+def _score(facts: ReleaseFacts) -> dict[str, Any] | None:
+    """The out-of-fold score. `number`, here as below: the id under which `modelwright why RUN ID` tells where it came from."""
+    if facts.score is None:
+        return None
+    measured_on = "out-of-fold predictions of the rows outside the test set"
+    return {**facts.score.plain(), "measured_on": measured_on, "number": number_id("oof", facts.candidate)}
 
 
 def _test(facts: ReleaseFacts) -> dict[str, Any] | None:
@@ -119,6 +123,7 @@ def _test(facts: ReleaseFacts) -> dict[str, Any] | None:
     return {
         **facts.test.plain(),
         "measured_on": "the sealed test set",
+        "number": number_id("test", facts.task.metric.name),
         "belongs_to": model,
         "before_refit": moved,
         "opening": facts.opening,

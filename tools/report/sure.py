@@ -34,7 +34,8 @@ def _intervals(facts: ReportFacts) -> Markup:
         return Markup()
     return Markup(
         "Every score has a 95 % interval, made by drawing {} with replacement and scoring each draw: intervals made so "
-        "hold the score that endless data would give in about 95 of 100 cases."
+        "hold the score that endless data would give in about 95 of 100 cases, and in fewer where fewer than a dozen "
+        "groups or blocks could be drawn."
     ).format(drawn(facts.task))
 
 
