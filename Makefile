@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export LANGSMITH_TRACING := false
 
-.PHONY: help setup demo test test-campaign check test-pandas2 bench-quality bench-sandbox bench-leaks bench-saving clean
+.PHONY: help setup demo test test-campaign check test-pandas2 bench-quality bench-sandbox bench-leaks bench-saving bench-engine campaign-durability clean
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
@@ -41,6 +41,12 @@ check: $(VENV)/.dev  ## format, layers and types only (mypy and pyright)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pyright
+
+campaign-durability: $(VENV)/.dev  ## hundreds of kill -9, thousands of histories; resumable, results in build/durability
+	$(BIN)/python -m tests.durability.campaign
+
+bench-engine: $(VENV)/.dev  ## CPU per step, bytes per checkpoint, seconds to resume; results in benchmarks/results
+	$(BIN)/python -m benchmarks.engine
 
 test-pandas2: constraints.txt  ## the tests of tools/ on pandas 2.2, in a virtual environment of their own
 	test -d .venv-pandas2 || $(PYTHON) -m venv .venv-pandas2

@@ -86,6 +86,9 @@ _LAZY = {
     "ModelwrightError": "state.errors",
     "Settings": "state.settings",
     "ProviderConfig": "tools.experts.provider",
+    # Only for the LangGraph server: see `langgraph.json`.
+    "studio_app": "graphs.studioapp",
+    "studio_auth": "graphs.studioanswers",
 }
 
 _FOLDERS = ("state", "tools", "nodes", "graphs")
@@ -133,9 +136,11 @@ def make_graph() -> CompiledStateGraph[Any, Any, Any, Any]:
 
 def make_checkpointer() -> BaseCheckpointSaver[str]:
     """Checkpoints of every run under MODELWRIGHT_HOME, for the LangGraph server: see `langgraph.json`."""
+    from graphs.migrations import MIGRATIONS
+    from graphs.modeling import graph_identity
     from tools.homesaver import HomeSaver
 
-    return HomeSaver()
+    return HomeSaver().bind(graph_identity(), MIGRATIONS)
 
 
 def main() -> None:

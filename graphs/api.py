@@ -13,6 +13,7 @@ from state.candidate import Candidate
 from state.errors import InputError, NotFound, Problem, UsageError
 from state.settings import Settings
 from tools.home import run_folder
+from tools.keeping import release_of, report_of
 from tools.runs import standing
 from tools.store import RunRow, open_catalogue, open_run_log
 
@@ -64,11 +65,17 @@ def start(data: Any, values: dict[str, Any], *, listener: Listener | None = None
 
 
 def resume(
-    run: str | Run = "last", *, answers: dict[str, Any] | None = None, progress: bool = False, **overrides: Any
+    run: str | Run = "last",
+    *,
+    answers: dict[str, Any] | None = None,
+    rebuild: bool = False,
+    progress: bool = False,
+    **overrides: Any,
 ) -> Run:
     """Go on with an interrupted, paused or waiting run, by name, id prefix or `last`.
 
-    answers: question id → answer, for a run that waits (see `Run.waiting`). overrides: the settings that may change,
+    answers: question id → answer, for a run that waits (see `Run.waiting`). rebuild: go through a damaged run again from
+    its beginning; what has finished is answered from the journal, and its database is kept aside. overrides: the settings that may change,
     such as time_limit, iterations, review. Raises UsageError for any other.
     """
     from graphs import session
@@ -76,7 +83,9 @@ def resume(
     reference = run.id if isinstance(run, Run) else run
     checked = _settings(overrides)
     changed = {name: getattr(checked, name) for name in overrides}
-    outcome = session.resume(reference, answers=answers, overrides=changed, listener=_progress(progress))
+    outcome = session.resume(
+        reference, answers=answers, overrides=changed, rebuild=rebuild, listener=_progress(progress)
+    )
     return open_run(outcome.run_id)
 
 
@@ -205,15 +214,13 @@ class Run:
 
     @property
     def release(self) -> Path | None:
-        """The model folder, once released."""
-        found = self.summary.get("folder")
-        return Path(found) if found else None
+        """The model folder, once released; from a shared store it is brought to this machine first."""
+        return release_of(self._row)
 
     @property
     def report(self) -> Path | None:
-        """The HTML report, once written."""
-        found = self.summary.get("report")
-        return Path(found) if found else None
+        """The HTML report, once written; from a shared store it is brought to this machine first."""
+        return report_of(self._row)
 
     def log(self) -> list[dict[str, Any]]:
         """Everything that happened: {seq, time, kind, role, text, data}."""
@@ -288,8 +295,10 @@ class Run:
         """Open questions, each with id, gate, question and what it is about; empty unless the run waits."""
         if self.status != "waiting":
             return []
-        asked = [event["data"] for event in self.log() if event["kind"] in {"ask", "answer"}]
-        last_answer = max((index for index, one in enumerate(asked) if "answer" in one), default=-1)
+        asked = [event["data"] for event in self.log() if event["kind"] in {"ask", "answer", "migrated"}]
+        last_answer = max(
+            (index for index, one in enumerate(asked) if "answer" in one or one.get("asks_anew")), default=-1
+        )
         return [one for one in asked[last_answer + 1 :] if "id" in one]
 
     def approve(self, gate: str | None = None, **answer: Any) -> Run:

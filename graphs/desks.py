@@ -9,11 +9,14 @@ nobody comes back (a stream that was left in the middle), it is closed after a w
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from state.errors import RunPaused
 from state.settings import Settings
 from tools.budget import Budget
+from tools.damage.standing import check_before_driving
 from tools.drivers import drive_run
 from tools.runs import register_run
 from tools.store import open_catalogue
@@ -37,14 +40,19 @@ class _Loan:
 
 _loans: dict[str, _Loan] = {}
 _lock = threading.RLock()
+_stopped = threading.Event()
 
 
 def borrow(run_id: str, settings: Settings) -> Workbench:
     """The workbench of a run: the session's when one drives it, else a lent one. Every borrow needs a `give_back`.
 
-    Raises RunHeld when another process drives the run.
+    Raises RunHeld when another process drives the run, RunPaused once `stop_lending` was called.
     """
     with _lock:
+        if not lending():
+            raise RunPaused(
+                "paused: the process that drives this run is stopping", hint="`modelwright resume` continues"
+            )
         loan = _loans.get(run_id)
         if loan is None:
             driven = opened_workbench(run_id)
@@ -93,18 +101,43 @@ def reclaim(run_id: str) -> None:
             _close(run_id)
 
 
+def lending() -> bool:
+    """False once this process has been told to stop."""
+    return not _stopped.is_set()
+
+
+def stop_lending() -> None:
+    """Pause every run that steps of this process drive: running programs are let finish, and no step begins any more.
+
+    Returns when all of them stand still; they count as paused then.
+    """
+    _stopped.set()
+    while True:
+        with _lock:
+            for run_id, loan in list(_loans.items()):
+                loan.desk.draining = True
+                reclaim(run_id)
+            if not _loans:
+                return
+        time.sleep(0.05)
+
+
 def _lend(run_id: str, settings: Settings) -> _Loan:
     with ExitStack() as held:
-        held.enter_context(drive_run(run_id))
+        drive = held.enter_context(drive_run(run_id))
         catalogue = open_catalogue()
         try:
             row = register_run(catalogue, run_id, settings)
+            damaged = check_before_driving(catalogue, row, lent=True)
         finally:
             catalogue.close()
         budget = Budget(settings.time_limit, spent=row.active_seconds)
         desk = open_workbench(run_id, settings, budget=budget)
+        drive.when_lost = desk.abandon
         held.callback(close_workbench, run_id)
         held.callback(budget.save)
+        for one in damaged:
+            desk.note(f"damage: {one}; {one.way_out}")
         budget.persist = lambda seconds: desk.catalogue.add_active_seconds(run_id, seconds)
         desk.catalogue.update_run(run_id, status="running")
         return _Loan(desk, held.pop_all())

@@ -303,6 +303,8 @@ def _test_path(data: Any) -> str:
     """Path of the test set; a DataFrame is written to the home folder first, named after its content."""
     if isinstance(data, str | PathLike):
         return fspath(data)
+    from tools.disk import writing
+    from tools.executors.capture import write_durably
     from tools.home import home, private_folder
     from tools.intake.table import table_from_frame
 
@@ -311,7 +313,8 @@ def _test_path(data: Any) -> str:
     content = buffer.getvalue()
     target = private_folder(home() / "given") / f"{hashlib.sha256(content).hexdigest()[:16]}.parquet"
     if not target.exists():
-        target.write_bytes(content)
+        with writing(target):
+            write_durably(target, content)
     return str(target)
 
 

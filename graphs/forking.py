@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from state.errors import NotFound, UsageError, VersionMismatch
+from state.errors import NotFound, UsageError
 from state.settings import Settings
 from tools.artifacts import open_artifacts
 from tools.forking import Edit, Origin, create_fork, reference_of
 from tools.forkplans import Given, differing, edited_plans, plans_at
 from tools.forksettings import again_of, checked_settings
 from tools.history import History, Step
+from tools.places import run_place
 from tools.store import RunRow, open_catalogue, open_run_log
 
 if TYPE_CHECKING:
@@ -172,15 +173,15 @@ def _opened(reference: str) -> tuple[RunRow, History]:
 
 
 def _check_graph(origin: Origin) -> None:
-    from graphs.modeling import graph_fingerprint
+    """Raises VersionMismatch unless the fork could be driven here, perhaps after a migration when it is resumed."""
+    from graphs.migrations import MIGRATIONS
+    from graphs.modeling import graph_identity
+    from tools.checkpointbase import mismatch
+    from tools.skew import way
 
-    known = origin.main_values().get("graph_version")
-    if known is not None and known != graph_fingerprint():
-        raise VersionMismatch(
-            f"run {origin.run.name!r} was made by graph {known}, and the graph here is {graph_fingerprint()}",
-            hint="fork it with the version of modelwright it was made with, or start a new run: finished trainings are "
-            "answered from the journal",
-        )
+    known, here = origin.main_values().get("graph_version"), graph_identity()
+    if known is not None and way(MIGRATIONS, known, here.version) is None:
+        raise mismatch(run_place(origin.thread), origin.run.name, known, origin.rows.recorded(known), here)
 
 
 # ---- what is different -------------------------------------------------------------------------------------------

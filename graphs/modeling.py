@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Literal
 
+from langgraph._internal._constants import CONFIG_KEY_STRICT_RESUME  # no public name yet; tests hold that it works
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Send
 
 from graphs.candidate import build_candidate_graph
-from graphs.picture import drawn
+from graphs.guarded import guarded
+from graphs.migrations import MIGRATIONS
 from graphs.steps import step
 from nodes.analyst import analyst
 from nodes.approver import approve_plan, approve_release
@@ -23,7 +25,8 @@ from nodes.reviewer import reviewer
 from nodes.strategist import strategist
 from state.modeling import ModelingInput, ModelingOutput, ModelingState
 from state.settings import Settings
-from tools.checkpoints import graph_version
+from tools.checkpointbase import Bindable
+from tools.fingerprint import GraphIdentity, identity_of
 
 RECURSION_LIMIT = 600
 """Supersteps of one invocation: far above what the largest allowed number of iterations needs, far below endless."""
@@ -90,7 +93,12 @@ def build_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> Compile
     )
     graph.add_edge("approve_release", "publisher")
     graph.add_edge("publisher", END)
-    return drawn(graph.compile(checkpointer=checkpointer, name="modelwright"))
+    if isinstance(checkpointer, Bindable):
+        checkpointer.bind(graph_identity(), MIGRATIONS)
+    compiled = graph.compile(checkpointer=checkpointer, name="modelwright")
+    # An answer to a question that is not open is refused. Without this, LangGraph drops it without a word.
+    compiled.config = {"configurable": {CONFIG_KEY_STRICT_RESUME: True}}
+    return guarded(compiled)
 
 
 @lru_cache(maxsize=1)
@@ -99,7 +107,12 @@ def graph_drawing() -> str:
     return str(build_graph().get_graph(xray=True).draw_mermaid())
 
 
-@lru_cache(maxsize=1)
 def graph_fingerprint() -> str:
     """What the shape of the graph is known by; stored with every run and compared on resume."""
-    return graph_version(build_graph())
+    return graph_identity().version
+
+
+@lru_cache(maxsize=1)
+def graph_identity() -> GraphIdentity:
+    """The graph as our checkpointers remember it with every run: fingerprint, lines, packages."""
+    return identity_of(build_graph())

@@ -18,24 +18,30 @@ from langgraph.runtime import RunControl
 from langgraph.types import Command
 
 from graphs.desks import reclaim
-from graphs.modeling import RECURSION_LIMIT, build_graph, graph_fingerprint
+from graphs.modeling import RECURSION_LIMIT, build_graph
+from graphs.rebuilding import before_driving, begin_again, refuse_rebuild, tell_damage
+from graphs.steps import keep_manifest
 from graphs.summary import ending, summarise
 from state.errors import (
     EXIT_DONE,
     EXIT_FAILED,
     EXIT_PAUSED,
     EXIT_WAITING,
+    DiskFull,
     ModelwrightError,
     RunPaused,
     UsageError,
     VersionMismatch,
 )
+from state.records import to_plain
 from state.settings import RESUME_MAY_CHANGE, Settings
 from tools.budget import Budget
+from tools.checkpointbase import GraphGuard
 from tools.checkpoints import open_saver
+from tools.crash import crash_point
 from tools.drivers import drive_run
 from tools.intake.request import Request, check_request
-from tools.places import file_of, run_place
+from tools.places import run_place
 from tools.pruning import tidy_on_resume
 from tools.runs import register_run
 from tools.sandbox import begin_trial, tier
@@ -88,6 +94,7 @@ def start(
     catalogue = open_catalogue()
     run = register_run(catalogue, run_id, settings)
     catalogue.close()
+    crash_point("after-register")
     return run_async(_drive(run, settings, {}, request=request, listener=listener, began=began))
 
 
@@ -96,17 +103,24 @@ def resume(
     *,
     answers: dict[str, Any] | None = None,
     overrides: dict[str, Any] | None = None,
+    rebuild: bool = False,
     listener: Listener | None = None,
     began: float | None = None,
 ) -> Outcome:
     """Go on with an interrupted, paused or waiting run.
 
     reference: name, id prefix or `last`. answers: interrupt id → answer. overrides: settings that `resume` may change;
-    each is recorded. Finished work is answered from the journal. Raises VersionMismatch when the graph has changed.
+    each is recorded. rebuild: go through the run again from its beginning, finished or not; its database is kept aside.
+    Finished work is answered from the journal. Raises VersionMismatch when the graph has changed, StoreError when the
+    run's database is not what it was, naming the way out.
     """
     catalogue = open_catalogue()
     run = catalogue.find_run(reference)
     catalogue.close()
+    if rebuild:
+        refuse_rebuild(run, changed=bool(overrides or answers))
+        settings = Settings.model_validate(run.settings)
+        return run_async(_drive(run, settings, {}, rebuild=True, listener=listener, began=began))
     if run.status == "done" or run.status == "rejected":
         return Outcome(run.id, run.name, run.status, summary=run.summary)
     settings = _overridden(Settings.model_validate(run.settings), overrides or {})
@@ -140,15 +154,19 @@ async def _drive(
     request: Request | None = None,
     answers: dict[str, Any] | None = None,
     overrides: dict[str, Any] | None = None,
+    rebuild: bool = False,
     listener: Listener | None = None,
     began: float | None = None,
 ) -> Outcome:
     reclaim(run.id)
-    with drive_run(run.id):
-        if graph_input is None:
+    with drive_run(run.id) as drive:
+        damaged = before_driving(run) if graph_input is None else []
+        if graph_input is None or rebuild:
             tidy_on_resume(run.id)
+        run, told = begin_again(run) if rebuild else (run, "")
         budget = Budget(settings.time_limit, spent=run.active_seconds, began=began)
         desk = open_workbench(run.id, settings, budget=budget)
+        drive.when_lost = desk.abandon
         budget.persist = lambda seconds: desk.catalogue.add_active_seconds(run.id, seconds)
         desk.request = request
         if listener is not None:
@@ -170,13 +188,21 @@ async def _drive(
             desk.note(f"another run is called {settings.name!r}, so this one is {run.name!r}")
         for name, value in (overrides or {}).items():
             desk.say("override", "", f"{name} is now {value}", name=name, value=value)
+        if told:
+            desk.note(told)
+        tell_damage(desk, damaged)
         try:
             desk.catalogue.update_run(run.id, status="running", settings=settings.model_dump(mode="json"))
-            async with open_saver(file_of(run_place(run.id))) as saver:
-                return await _invoke(run, desk, build_graph(saver), graph_input, answers or {})
+            keep_manifest(desk)
+            async with open_saver(run_place(run.id)) as saver:
+                outcome = await _invoke(run, desk, build_graph(saver), graph_input, answers or {})
+            keep_manifest(desk)
+            return outcome
         finally:
-            budget.save()
-            close_workbench(run.id)
+            try:
+                budget.save()
+            finally:  # also when the run was lost to another process, which refuses the write
+                close_workbench(run.id)
 
 
 async def _invoke(
@@ -209,6 +235,12 @@ async def _invoke(
     except _Waiting as waiting_still:
         status = "waiting"
         return _outcome(run, desk, status, waiting_still.values, waiting_still.questions)
+    except (VersionMismatch, UsageError):  # refused before anything was done, so the run stands where it stood
+        status = "waiting" if run.status == "waiting" else "paused"
+        raise
+    except DiskFull:
+        status = "paused"
+        raise
     except ModelwrightError as error:
         if len(stops) > 1:  # the programs were ended on request, whatever error came of it
             status = "paused"
@@ -216,7 +248,9 @@ async def _invoke(
         desk.say("note", "", f"the run failed: {error.message}")
         raise
     finally:
+        crash_point("before-status")
         desk.catalogue.update_run(run.id, status=status)
+        crash_point("after-status")
 
 
 class _Waiting(Exception):
@@ -236,24 +270,16 @@ async def _input(
     desk: Workbench,
 ) -> Any:
     """What the graph is invoked with: the start, answers, or nothing but 'go on'."""
+    if isinstance(graph.checkpointer, GraphGuard):  # before any question is looked at, which a migration may change
+        await graph.checkpointer.acheck_graph(desk.run_id)
     state = await graph.aget_state(config)
     if not state.values and not state.next:
         return graph_input if graph_input is not None else {}
-    known = state.values.get("graph_version")
-    if known is not None and known != graph_fingerprint():
-        raise VersionMismatch(
-            f"this run was made by graph {known}, and the graph here is {graph_fingerprint()}",
-            hint="resume it with the version of modelwright it was started with, or start a new run: "
-            "finished trainings are answered from the journal",
-        )
     questions = _questions(state)
+    answers = _to_open_questions(answers, questions, desk)
     if not questions:
         return None
-    if unknown := sorted(set(answers) - {question["id"] for question in questions}):
-        raise UsageError(
-            f"no open question has the id {unknown[0]!r}",
-            hint="open: " + ", ".join(f"{question['id']} ({question['gate']})" for question in questions),
-        )
+    answers = {**answers, **_given_before(questions, answers, desk)}
     given = {question["id"]: answers[question["id"]] for question in questions if question["id"] in answers}
     if not given:
         # Settings may have closed the gate since: then the question answers itself.
@@ -261,7 +287,67 @@ async def _input(
         if open_gates:
             raise _Waiting(state.values, questions)
         given = {question["id"]: {"action": "approve"} for question in questions}
+    for identity, answer in given.items():
+        desk.log.add_event("given", "", "", {"id": identity, "answer": to_plain(answer)})
     return Command(resume=given)
+
+
+def _to_open_questions(answers: dict[str, Any], questions: list[dict[str, Any]], desk: Workbench) -> dict[str, Any]:
+    """Answers to questions that are open. The same answer given once more changes nothing, and that is told.
+
+    Raises UsageError for an id that nobody asked, and for another answer to a question that was answered.
+    """
+    late = sorted(set(answers) - {question["id"] for question in questions})
+    events = desk.log.events() if late else []
+    asked = {event["data"].get("id") for event in events if event["kind"] == "ask"}
+    known = {event["data"]["id"]: event["data"]["answer"] for event in events if event["kind"] == "given"}
+    for one in late:
+        if one not in asked:
+            raise UsageError(
+                f"no open question has the id {one!r}",
+                hint=_open_ones(questions),
+            )
+        if one not in known:
+            raise UsageError(
+                f"question {one!r} is not open any more: it was answered elsewhere, or is asked under another id now",
+                hint=_open_ones(questions),
+            )
+        if known[one] != to_plain(answers[one]):
+            raise UsageError(
+                f"question {one!r} was answered already, and differently: {known[one]!r}",
+                hint="what followed from that answer stands; `modelwright fork` goes back to the question with another one",
+            )
+        desk.note(f"question {one} was answered already: this answer changes nothing")
+    return {name: answer for name, answer in answers.items() if name not in late}
+
+
+def _open_ones(questions: list[dict[str, Any]]) -> str:
+    return "open: " + (", ".join(f"{question['id']} ({question['gate']})" for question in questions) or "none")
+
+
+def _given_before(
+    questions: list[dict[str, Any]], answers: dict[str, Any], desk: Workbench
+) -> dict[str, dict[str, Any]]:
+    """Answers that were on record when a process died, before the graph had taken them: nobody is asked twice.
+
+    A question that was put once more after its answer, since that could not be carried out, is open again. Raises
+    UsageError when another answer comes now: what the first one led to may be on record already.
+    """
+    events = desk.log.events()
+    found: dict[str, dict[str, Any]] = {}
+    for event in events:
+        if event["kind"] == "given":
+            found[event["data"]["id"]] = event["data"]["answer"]
+        elif event["kind"] == "ask":
+            found.pop(event["data"].get("id"), None)
+    found = {question["id"]: found[question["id"]] for question in questions if question["id"] in found}
+    for identity, answer in found.items():
+        if identity in answers and to_plain(answers[identity]) != answer:
+            raise UsageError(
+                f"question {identity!r} was answered already, and differently: {answer!r}",
+                hint="`modelwright resume` goes on with that answer; `modelwright fork` goes back to the question",
+            )
+    return found
 
 
 def _questions(state: Any) -> list[dict[str, Any]]:

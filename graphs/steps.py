@@ -20,12 +20,16 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from graphs.desks import borrow, give_back, is_lent
+from graphs.rebuilding import reframe
 from graphs.roleloop import on_role_loop
 from graphs.summary import ending, summarise
-from state.errors import RunPaused, VersionMismatch
+from state.errors import DiskFull, RunPaused, VersionMismatch
 from state.records import to_plain
 from state.settings import Settings
 from tools.artifacts import open_artifacts
+from tools.damage.healing import Healer
+from tools.disk import check_room, writing
+from tools.home import home
 from tools.store import open_run_log
 from tools.workbench import Workbench, opened_workbench
 
@@ -47,10 +51,15 @@ def step(role: Role, *, first: bool = False, last: bool = False) -> Node:
         async with _borrowed(state, last) as desk:
             began, place = time.monotonic(), await asyncio.to_thread(_begin, desk, name, state, runtime)
             extra = {"ask": _ask} if asks else {}
-            if inspect.iscoroutinefunction(role):
-                update = await on_role_loop(role(state, desk, **extra))
-            else:
-                update = await asyncio.to_thread(role, state, desk, **extra)
+
+            async def work() -> Any:
+                if inspect.iscoroutinefunction(role):
+                    return await on_role_loop(role(state, desk, **extra))
+                return await asyncio.to_thread(role, state, desk, **extra)
+
+            with writing():
+                healer = Healer(desk, state.get("brief") or "", lambda: reframe(desk), elsewhere=on_role_loop)
+                update = await healer.through(work)
             plain: dict[str, Any] = to_plain(update)
             await asyncio.to_thread(desk.say, "step", name, **place, seconds=round(time.monotonic() - began, 3))
             await asyncio.to_thread(_finish, desk, {**state, **plain}, last)
@@ -151,7 +160,7 @@ async def _borrowed(state: dict[str, Any], last: bool) -> AsyncIterator[Workbenc
         how = "waiting"
         await asyncio.to_thread(_tell_waiting, opening.result(), state, question)
         raise
-    except (GraphBubbleUp, RunPaused, asyncio.CancelledError):
+    except (GraphBubbleUp, RunPaused, DiskFull, asyncio.CancelledError):
         how = "paused"
         raise
     finally:
@@ -172,7 +181,11 @@ def _open(state: dict[str, Any]) -> Workbench:
 
 
 def _begin(desk: Workbench, name: str, state: dict[str, Any], runtime: Runtime[Settings]) -> dict[str, Any]:
-    """Tell that a step begins, and note where the run stands with it: a fork goes back to exactly this."""
+    """Tell that a step begins, and note where the run stands with it: a fork goes back to exactly this.
+
+    Raises DiskFull when the disk has no room for what the step may write.
+    """
+    check_room(home(), desk.step_bytes)
     place: dict[str, Any] = {"candidate": state.get("candidate_id")}
     if (at := runtime.execution_info) is not None:
         place["task"] = at.task_id
@@ -182,7 +195,15 @@ def _begin(desk: Workbench, name: str, state: dict[str, Any], runtime: Runtime[S
         desk.say("phase", name, **place, **stands, spent=round(desk.budget.spent(), 2))
     else:
         desk.say("phase", name, **place)
+    keep_manifest(desk)
     return place
+
+
+def keep_manifest(desk: Workbench) -> None:
+    """Note what the run's database holds now, so that a later loss is seen. Writes `run.json`."""
+    from graphs.modeling import graph_fingerprint
+
+    desk.manifest.write(desk.settings.model_dump(mode="json"), graph_fingerprint())
 
 
 def _finish(desk: Workbench, values: dict[str, Any], last: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from state.candidate import Candidate
+from tools.keeping import KEPT
 from tools.tracing import stored_numbers
 from tools.workbench import Workbench
 
@@ -53,6 +54,7 @@ def summarise(desk: Workbench, values: Mapping[str, Any]) -> dict[str, Any]:
         "report": release.get("report"),
         "manifest": release.get("manifest"),
         "refit": release.get("refit"),
+        **({KEPT: release[KEPT]} if release.get(KEPT) else {}),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from state.brief import Brief
 from state.modeling import ModelingState
-from tools.intake.request import check_request
+from tools.inputs import remember, request_of
 from tools.intake.sniff import file_hash
 from tools.profiling.profile import profile_table
 from tools.workbench import Workbench
@@ -15,9 +15,10 @@ from tools.workbench import Workbench
 def analyst(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     """Read and check the input, profile every column, keep table and profile as artifacts.
 
-    Raises InputError with every problem of the input at once, before any work starts.
+    Raises InputError with every problem of the input at once, before any work starts; also for a file that is no longer
+    the one this run began with.
     """
-    request = desk.request or check_request(desk.settings)
+    request = request_of(desk)
     table, settings = request.table, desk.settings
     profile = profile_table(
         table.frame,
@@ -39,6 +40,7 @@ def analyst(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         reading_notes=table.notes,
         profile=desk.artifacts.put_json(profile.plain()),
     )
+    remember(desk, request, brief.plain())
     for note in [request.target_reason, *table.notes, *profile.notes]:
         if note:
             desk.note(note, "analyst")

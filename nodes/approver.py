@@ -8,6 +8,8 @@ from typing import Any
 from state.answers import PlanAnswer, ReleaseAnswer, apply_answer
 from state.candidate import Candidate, Plan
 from state.modeling import ModelingState
+from tools.crash import crash_point
+from tools.decisions import decide, decided
 from tools.workbench import Workbench
 
 Ask = Callable[[dict[str, Any], type], Any]
@@ -17,12 +19,18 @@ Ask = Callable[[dict[str, Any], type], Any]
 def approve_plan(state: ModelingState, desk: Workbench, ask: Ask) -> dict[str, Any]:
     """Wait for the word on the plans when the settings say so; then open one branch per approved plan.
 
-    Everything before the answer is free of effects, since it runs again when the answer comes.
+    Everything before the answer is free of effects, since it runs again when the answer comes. An answer is kept: a run
+    gone through again asks nobody twice.
     """
     plans = [Plan.model_validate(plan) for plan in state["plans"]]
     if "plan" in desk.settings.review:
-        answer, plans = _approved(_plan_question(state, plans), plans, ask)
+        subject = {"iteration": state["iteration"], "plans": state["plans"], "rejected": _rejections(desk)}
+        given = decided(desk, "plan answer", subject, for_good=True)
+        question = _plan_question(state, plans)
+        answer, plans = _approved(question, plans, ask if given is None else lambda *_: given)
+        decide(desk, "plan answer", subject, answer.plain, for_good=True)
         desk.say("answer", "approver", gate="plan", answer=answer.plain())
+        crash_point("after-answer")
         if answer.action == "reject":
             return {"feedback": [answer.reason], "branches": []}
     return {
@@ -35,9 +43,19 @@ def approve_release(state: ModelingState, desk: Workbench, ask: Ask) -> dict[str
     """Wait for the word on the release when the settings say so."""
     if "release" not in desk.settings.review:
         return {"release_answer": ReleaseAnswer().plain()}
-    answer = ReleaseAnswer.model_validate(ask(_release_question(state), ReleaseAnswer))
+    subject = {"best": state["best"], "opening": (state["verdict"].get("opening") or {}).get("number")}
+    given = decided(desk, "release answer", subject, for_good=True)
+    answer = ReleaseAnswer.model_validate(ask(_release_question(state), ReleaseAnswer) if given is None else given)
+    decide(desk, "release answer", subject, answer.plain, for_good=True)
     desk.say("answer", "approver", gate="release", answer=answer.plain())
+    crash_point("after-answer")
     return {"release_answer": answer.plain()}
+
+
+def _rejections(desk: Workbench) -> int:
+    """How often plans of this run were rejected before: the same plans may be put to a person again."""
+    answers = (event["data"] for event in desk.log.events() if event["kind"] == "answer")
+    return sum(1 for one in answers if one["gate"] == "plan" and one["answer"]["action"] == "reject")
 
 
 def _approved(question: dict[str, Any], plans: list[Plan], ask: Ask) -> tuple[PlanAnswer, list[Plan]]:

@@ -11,9 +11,11 @@ from state.errors import BuildFailed
 from state.modeling import ModelingState
 from state.release import ReleaseMember
 from state.task import Prepared, Task
+from tools.decisions import time_left
 from tools.explaining import explain
 from tools.finalfit import chosen_members, fit_members
 from tools.home import run_folder
+from tools.keeping import keep_files
 from tools.memory import lessons_of, remember
 from tools.publishing import publish_release, refit_data, write_run_report
 from tools.release.checking import manifest_hash
@@ -45,6 +47,7 @@ async def publisher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     remember(desk.catalogue, lessons)
     summary = _summary(state, task, release, report, refit)
     summary["manifest"] = manifest_hash(release) if release is not None else None
+    summary |= keep_files(desk.artifacts, release, report)
     desk.say("release", "publisher", **summary)
     return {"release": {**summary, "lessons": len(lessons)}}
 
@@ -61,7 +64,8 @@ async def _released_members(
     if desk.settings.refit == "train" or not prepared.sealed_rows:
         return tested, "train" if prepared.sealed_rows else "all"
     chosen = chosen_members(desk.log.candidates(state.get("candidates_version", 0)), state["best"])
-    if desk.budget.left() < final_fit_seconds(desk, [one.fit_seconds for one, _ in chosen]):
+    left = time_left(desk, "refit", {"best": state["best"]}).left
+    if left < final_fit_seconds(desk, [one.fit_seconds for one, _ in chosen]):
         desk.note("no time left to fit again on all rows: the model judged by the sealed test is released", "publisher")
         return tested, "train"
     features, train = refit_data(desk, prepared)

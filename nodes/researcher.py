@@ -7,6 +7,8 @@ from typing import Any
 from state.candidate import Candidate, Finding, Plan
 from state.modeling import ModelingState
 from state.questions import PlanQuestion, Plans
+from state.task import TaskKind
+from tools.decisions import decide
 from tools.memory import recall
 from tools.workbench import Workbench
 
@@ -17,17 +19,23 @@ def researcher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     # A rejected set of plans is planned anew within the same iteration.
     iteration = state.get("iteration", -1) + (0 if state.get("feedback") else 1)
     candidates = list(desk.log.candidates(state.get("candidates_version", 0)).values())
+    known = decide(
+        desk,
+        "planning",
+        {"iteration": iteration, "tried": [one.id for one in candidates], "feedback": state.get("feedback", [])},
+        lambda: _circumstances(desk, task.kind, profile.traits),
+    )
     question = PlanQuestion(
         task=task,
         profile=profile,
         iteration=iteration,
         count=desk.settings.candidates,
-        seconds_left=desk.budget.search_left(),
-        jobs=desk.slots,
+        seconds_left=known["seconds_left"],
+        jobs=known["jobs"],
         tried=[_brief(candidate) for candidate in candidates],
         findings=[Finding.model_validate(finding) for finding in state.get("findings", [])],
         feedback=state.get("feedback", []),
-        lessons=[] if desk.settings.fresh else recall(desk.catalogue, task.kind, profile.traits),
+        lessons=known["lessons"],
         seed=desk.settings.seed,
     )
     answers = _ask(desk, question)
@@ -45,6 +53,15 @@ def researcher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         "iteration_plan": answers[0].iteration_plan.plain(),
         "plans": [plan.plain() for plan in plans],
         "feedback": [],
+    }
+
+
+def _circumstances(desk: Workbench, kind: TaskKind, traits: list[str]) -> dict[str, Any]:
+    """What plans depend on beside data and settings: the time left, the slots, what other runs have learned by now."""
+    return {
+        "seconds_left": desk.budget.search_left(),
+        "jobs": desk.slots,
+        "lessons": [] if desk.settings.fresh else recall(desk.catalogue, kind, traits),
     }
 
 

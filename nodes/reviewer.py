@@ -13,6 +13,7 @@ from state.questions import ReviewQuestion
 from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.baselines import baseline_ladder, constant_oof
+from tools.decisions import decide, decided, time_left
 from tools.finalfit import chosen_members
 from tools.inference_trial import TRIAL_ENDED
 from tools.leaks import run_leak_checks
@@ -100,9 +101,30 @@ def _sent_back(
     """
     revisions = state.get("revisions", 0)
     is_opened = any(one["run_id"] == desk.run_id for one in desk.catalogue.openings(prepared.sealed_key))
-    if revisions >= MOST_REVISIONS or desk.budget.search_left() <= 0 or is_opened:
-        return None
-    smaller, reason = _reframed(desk, task, prepared, findings)
+    visit = {"best": state["best"], "iteration": state["iteration"], "revisions": revisions}
+    left = time_left(desk, "sending back", visit).search
+    # A run gone through again from its journal had opened the test set later than this visit: what was then is done.
+    known = decided(desk, "sending back", visit)
+    may = not is_opened if known is None else known["back"]
+    sent = None
+    if may and revisions < MOST_REVISIONS and left > 0:
+        sent = _fault(state, desk, task, prepared, checks, findings, chosen, left)
+    decide(desk, "sending back", visit, lambda: {"back": sent is not None})
+    return sent
+
+
+def _fault(
+    state: ModelingState,
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    checks: list[Check],
+    findings: list[Finding],
+    chosen: list[tuple[Candidate, float]],
+    left: float,
+) -> dict[str, Any] | None:
+    """The first fault somebody can mend, as the update that sends it back. left: seconds of the search."""
+    smaller, reason = _reframed(desk, task, prepared, findings, left)
     if smaller is not None:
         return _revise_plan(state, desk, smaller, reason, checks, findings)
     if any(check.name == TRIAL_ENDED and check.status == "found" for check in checks):
@@ -123,7 +145,7 @@ def _sent_back(
 
 
 def _reframed(
-    desk: Workbench, task: Task, prepared: Prepared, findings: list[Finding]
+    desk: Workbench, task: Task, prepared: Prepared, findings: list[Finding], left: float
 ) -> tuple[tuple[Task, Prepared] | None, str]:
     """Task and data without what leaks, and why; None when nothing has to change, or it cannot."""
     columns = columns_to_drop(findings, task)
@@ -133,7 +155,7 @@ def _reframed(
         reason = f"these columns give the target away: {', '.join(columns)}"
         return (task.but(features=kept, excluded={**task.excluded, **gone}), prepared), reason
     wanted, reach = wants_regrouping(findings)
-    if wanted and desk.budget.search_left() >= TIME_TO_DEAL_ANEW * desk.budget.total:
+    if wanted and left >= TIME_TO_DEAL_ANEW * desk.budget.total:
         dealt = regroup(desk.artifacts, task, prepared, reach=reach, seed=desk.settings.seed)
         return dealt, "rows repeat across borders: the folds are dealt anew, with repeated rows on one side"
     return None, ""

@@ -9,6 +9,7 @@ import numpy as np
 from state.candidate import Attempt, Candidate, Outcome, Plan
 from state.modeling import BranchState
 from state.task import Prepared, Task
+from tools.decisions import time_left
 from tools.training import FoldRun, merge_effective, pool, reserve_final_fits, run_folds, score_of, store_oof
 from tools.workbench import Workbench
 
@@ -36,7 +37,7 @@ async def runner(state: BranchState, desk: Workbench) -> dict[str, Any]:
         seconds=sum(attempt["seconds"] for attempt in attempts),
         expert=state.get("expert", "builtin"),
     )
-    if run.problem and not run.predictions and len(attempts) < desk.settings.attempts and desk.budget.search_left() > 0:
+    if run.problem and not run.predictions and len(attempts) < desk.settings.attempts and _has_time(desk, state):
         desk.say("note", "runner", f"{candidate.id}: {_reason_of(run)} → repair")
         return {"problems": [run.problem], "attempts": attempts}
     if run.predictions and not run.problem:
@@ -61,6 +62,12 @@ def _share(desk: Workbench, state: BranchState) -> float:
     later = 0.6 if state["iteration"] == 0 and desk.settings.iterations > 1 else 0.9
     siblings = [one for one in desk.log.candidates().values() if one.iteration == state["iteration"]]
     return max(1.0, later * desk.budget.search_left() * desk.slots / max(1, len(siblings)))
+
+
+def _has_time(desk: Workbench, state: BranchState) -> bool:
+    """Whether the search went on when this attempt had failed."""
+    subject = {"candidate": state["candidate_id"], "program": state["program"], "after": len(state.get("attempts", []))}
+    return time_left(desk, "repair", subject).search > 0
 
 
 def _reason_of(run: FoldRun) -> str:

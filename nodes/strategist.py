@@ -9,6 +9,7 @@ from state.errors import BudgetSpent, BuildFailed
 from state.modeling import ModelingState
 from state.task import Prepared, Task
 from tools.budget import LEAST_RESERVED
+from tools.decisions import TimeLeft, time_left
 from tools.exploration import explore_predictions
 from tools.promotion import challenge
 from tools.scoring import compare
@@ -77,7 +78,7 @@ def _announce(
 def _nothing_usable(state: ModelingState, desk: Workbench, candidates: dict[str, Candidate]) -> dict[str, Any]:
     """Try again while iterations and time are left; otherwise end with what happened to each candidate."""
     failures = _failures(state["iteration"], candidates, {"failed", "dropped"})
-    if state["iteration"] + 1 < desk.settings.iterations and desk.budget.search_left() > 5:
+    if state["iteration"] + 1 < desk.settings.iterations and _time_left(state, desk).search > 5:
         decision = Decision(action="iterate", reason="no candidate survived")
         desk.say("decision", "strategist", f"{decision.action}: {decision.reason}", **decision.plain())
         return {"findings": [finding.plain() for finding in failures], "decision": decision.plain()}
@@ -137,7 +138,7 @@ def _next_step(
     if iteration + 1 >= desk.settings.iterations:
         return "stop", "iterations used up"
     quickest = min((one.fit_seconds for one in candidates.values() if one.usable), default=0.0)
-    if desk.budget.search_left() < max(3.0, 4.0 * quickest):
+    if _time_left(state, desk).search < max(3.0, 4.0 * quickest):
         return "stop", "time used up"
     if iteration == 0:
         return "iterate", "findings to answer" if findings else "first iteration: more to try"
@@ -161,12 +162,13 @@ def _ensemble(
         for one in usable
         if one.program and one.score and best.score and one.score.rows >= best.score.rows
     }
-    affordable = {name: part for name, part in whole.items() if _affordable(desk, usable, name)}
+    left = _time_left(state, desk).left
+    affordable = {name: part for name, part in whole.items() if _affordable(left, usable, name)}
     if len(affordable) < 2:
         return None
     first = near_best(task, [one for one in usable if one.id in affordable], best)
     members = ensemble_members(task, desk.labels(prepared), affordable, seed=desk.settings.seed, first=first)
-    members = _fitting(desk, members, {one.id: one.fit_seconds for one in usable})
+    members = _fitting(desk, left, members, {one.id: one.fit_seconds for one in usable})
     if len(members) < 2:
         return None
     part = blend(parts, members)
@@ -202,22 +204,27 @@ def _worth_it(task: Task, mixed: Score, single: Score) -> bool:
     return task.metric.gain(mixed.value, single.value) > -0.1 * (single.high - single.low)
 
 
-def _fitting(desk: Workbench, members: list[Member], costs: dict[str, float]) -> list[Member]:
-    """The heaviest members whose two rounds of final fits end before the limit, review and report included."""
+def _fitting(desk: Workbench, left: float, members: list[Member], costs: dict[str, float]) -> list[Member]:
+    """The heaviest members whose two rounds of final fits end in the seconds left, review and report included."""
     kept = sorted(members, key=lambda member: -member.weight)
     while len(kept) > 1:
         fits = 2 * final_fit_seconds(desk, [costs[member.candidate] for member in kept])
-        if fits + LEAST_RESERVED + len(kept) <= desk.budget.left():
+        if fits + LEAST_RESERVED + len(kept) <= left:
             break
         kept.pop()
     whole = sum(member.weight for member in kept)
     return [member.but(weight=member.weight / whole) for member in kept]
 
 
-def _affordable(desk: Workbench, usable: list[Candidate], name: str) -> bool:
-    """Whether two more fits of this candidate end before the limit."""
+def _time_left(state: ModelingState, desk: Workbench) -> TimeLeft:
+    """What the clock said when this decision was first taken."""
+    return time_left(desk, "strategist", {"iteration": state["iteration"], "revisions": state.get("revisions", 0)})
+
+
+def _affordable(left: float, usable: list[Candidate], name: str) -> bool:
+    """Whether two more fits of this candidate end in the seconds left."""
     fit = next(one.fit_seconds for one in usable if one.id == name)
-    return 2.6 * fit < 0.5 * desk.budget.left()
+    return 2.6 * fit < 0.5 * left
 
 
 def _comparisons(

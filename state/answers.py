@@ -14,23 +14,23 @@ class PlanEdit(Record):
     """Changes to one plan; fields left out stay as they are."""
 
     id: str = Field(description="Id of the plan to change")
-    title: str | None = None
+    title: str | None = Field(default=None, description="Another title")
     params: dict[str, Any] | None = Field(default=None, description="Parameters to set; others stay")
-    representation: str | None = None
-    architecture: str | None = None
-    training: str | None = None
+    representation: str | None = Field(default=None, description="How the data is to be encoded instead")
+    architecture: str | None = Field(default=None, description="Which model family and hyper-parameters instead")
+    training: str | None = Field(default=None, description="Which loss, stopping rule or weighting instead")
 
 
 class PlanAnswer(Record):
     """The word on the plans of an iteration."""
 
     action: Literal["approve", "reject"] = Field(
-        "approve", description="reject goes back to the researcher, with the reason"
+        default="approve", description="reject goes back to the researcher, with the reason"
     )
     keep: list[str] = Field(default_factory=list, description="Ids to keep; empty keeps all")
     drop: list[str] = Field(default_factory=list, description="Ids to drop")
-    edit: list[PlanEdit] = Field(default_factory=list)
-    add: list[Plan] = Field(default_factory=list)
+    edit: list[PlanEdit] = Field(default_factory=list, description="Changes to plans that are kept")
+    add: list[Plan] = Field(default_factory=list, description="Plans of your own, with ids that are not in use")
     reason: str = Field(default="", description="Needed when rejecting; kept with the run otherwise")
 
     @model_validator(mode="after")

@@ -14,6 +14,8 @@ ModelwrightError
 └── StoreError            1  something persisted is missing, damaged, or of another version
     ├── ArtifactMissing
     ├── ArtifactDamaged
+    ├── CheckpointDamaged
+    ├── DiskFull             a write found no room, or would find none
     └── VersionMismatch
 """
 
@@ -126,6 +128,14 @@ class ArtifactMissing(StoreError):
 
 class ArtifactDamaged(StoreError):
     pass
+
+
+class CheckpointDamaged(StoreError):
+    pass
+
+
+class DiskFull(StoreError):
+    """There is no room for what is to be written. The run is paused, not failed: it goes on once there is."""
 
 
 class VersionMismatch(StoreError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from pydantic import Field
 from typing_extensions import TypedDict  # before Python 3.12 pydantic, and so the LangGraph server, needs this one
 
 
@@ -19,10 +20,13 @@ def newest(old: int | None, new: int | None) -> int:
 class ModelingInput(TypedDict, total=False):
     """What starts a run. Everything may also come through the context (Settings)."""
 
-    data: str
-    """Path of the table."""
-    intent: str
-    target: str
+    data: Annotated[
+        str, Field(title="Data", description="Path of the table: CSV, TSV, Parquet or Excel, optionally gzipped")
+    ]
+    intent: Annotated[str, Field(title="Intent", description="One sentence: what the model is for")]
+    target: Annotated[
+        str, Field(title="Target", description="Column to predict; guessed from intent and data when empty")
+    ]
 
 
 class ModelingOutput(TypedDict, total=False):

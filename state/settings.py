@@ -42,7 +42,7 @@ class Settings(BaseModel):
     kind: TaskKind | None = Field(default=None, description="Task type; detected when empty")
     positive: str = Field(default="", description="Label of the positive class, for binary tasks")
     group_columns: list[str] = Field(
-        default_factory=list, description="Rows that belong together (patients, schools) are never split apart"
+        default=[], description="Rows that belong together (patients, schools) are never split apart"
     )
     time_column: str = Field(default="", description="Time order of the rows; folds then go forward in time")
     horizon: int | None = Field(default=None, ge=1, description="Forecasts: time steps ahead")
@@ -61,20 +61,18 @@ class Settings(BaseModel):
     refit: Literal["all", "train"] = Field(
         default="all", description="Rows the released model is fitted on after acceptance"
     )
-    review: list[Gate] = Field(default_factory=list, description="Where to wait for a person: plan, release")
+    review: list[Gate] = Field(default=[], description="Where to wait for a person: plan, release")
     expert: str = Field(
         default="builtin", description="Default expert: builtin, or provider:model such as openai:gpt-5-mini"
     )
-    experts: dict[str, str] = Field(
-        default_factory=dict, description="Expert per role, e.g. {'engineer': 'openai:gpt-5-mini'}"
-    )
+    experts: dict[str, str] = Field(default={}, description="Expert per role, e.g. {'engineer': 'openai:gpt-5-mini'}")
     builtin_candidates: bool = Field(default=True, description="Let builtin candidates compete with those of an LLM")
     base_url: str = Field(default="", description="URL of an OpenAI-compatible server; empty for the provider's own")
     api_key_env: str = Field(
         default="OPENAI_API_KEY", description="Name of the environment variable that holds the key"
     )
     llm_timeout: Seconds = Field(default=900.0, gt=0, description="Most seconds of one model reply")
-    temperature: float = Field(default=1.0, ge=0, le=2)
+    temperature: float = Field(default=1.0, ge=0, le=2, description="How much a language model varies its replies")
     sandbox: Literal["auto", "T1", "T2", "T3"] = Field(
         default="auto", description="Sandbox tier of programs; auto takes the strongest that works here"
     )

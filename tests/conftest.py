@@ -11,6 +11,8 @@ import pytest
 from tests.support.command import Finished, modelwright
 from tests.support.tables import loans
 
+pytest_plugins = ["tests.support.postgres"]
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("LANGSMITH_TRACING", "false")

@@ -18,6 +18,8 @@ DOCUMENTS = [
     "docs/coverage.md",
     "docs/benchmarks.md",
     "docs/forking.md",
+    "docs/durability.md",
+    "docs/studio.md",
 ]
 FOLDERS = ("state/", "tools/", "nodes/", "graphs/", "tests/", "docs/", "notebooks/", "benchmarks/")
 

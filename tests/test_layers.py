@@ -44,10 +44,13 @@ def test_the_layers_hold() -> None:
     assert "0 broken" in done.stdout
 
 
+CHECKPOINTERS = {"checkpoints.py", "checkpointbase.py", "homesaver.py", "saver.py", "threads.py"}
+
+
 def test_tools_know_no_graph() -> None:
     """Tools use LangGraph for checkpoints only; state uses none of it."""
     for path in [*(ROOT / "state").rglob("*.py"), *(ROOT / "tools").rglob("*.py")]:
-        allowed = {"langgraph.checkpoint"} if path.name in {"checkpoints.py", "homesaver.py"} else set()
+        allowed = {"langgraph.checkpoint"} if path.name in CHECKPOINTERS else set()
         found = {name for name in imported(path) if name.split(".")[0] == "langgraph"}
         assert all(any(name.startswith(prefix) for prefix in allowed) for name in found), path
 

@@ -26,7 +26,9 @@ from state.errors import ArtifactDamaged, ArtifactMissing, StoreError
 from tools.conversions import PREFIX, Conversions, damaged
 from tools.crash import crash_point
 from tools.database import sync_folder
-from tools.home import home, private_folder
+from tools.disk import named
+from tools.home import local_folder, private_folder
+from tools.places import store_url
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +74,10 @@ class ArtifactStore(Protocol):
         """References of all artifacts, in no particular order."""
         ...
 
+    def sweep(self) -> int:
+        """Remove what dead writers left behind, and count it. Safe beside living ones."""
+        ...
+
     # What follows checks the hash before it hands out content.
 
     def put_text(self, text: str) -> str: ...
@@ -112,11 +118,20 @@ class FolderArtifacts(Conversions):
             ref = _reference(hashlib.sha256(data).hexdigest())
             if self._intact(ref):
                 return ref
+        with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as source:
+            return self._take(source)
+
+    def adopt(self, source: IO[bytes], ref: str) -> None:
+        """Store a stream whose reference is known. Raises ArtifactDamaged, and keeps nothing, when it is another's."""
+        self._take(source, expected=ref)
+
+    def _take(self, source: IO[bytes], expected: str = "") -> str:
         temporary = private_folder(self.root / "tmp") / f"{os.getpid()}-{os.urandom(8).hex()}"
         try:
-            source = io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
-            with source, _writing(self.root), temporary.open("xb") as target:
+            with _writing(self.root), temporary.open("xb") as target:
                 ref = _reference(_copy(source, target))
+                if expected not in ("", ref):
+                    raise damaged(expected)
                 os.fchmod(target.fileno(), 0o400)
                 target.flush()
                 os.fsync(target.fileno())
@@ -130,7 +145,7 @@ class FolderArtifacts(Conversions):
         try:
             return self._path(ref).open("rb")
         except (FileNotFoundError, NotADirectoryError):
-            raise _missing(ref, self.root) from None
+            raise missing(ref, str(self.root)) from None
 
     def has(self, ref: str) -> bool:
         return self._path(ref).is_file()
@@ -142,7 +157,7 @@ class FolderArtifacts(Conversions):
         try:
             return self._path(ref).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
-            raise _missing(ref, self.root) from None
+            raise missing(ref, str(self.root)) from None
 
     def check(self, ref: str) -> None:
         """Hashes the file once per process, and again only when the file system says that it was touched since."""
@@ -189,14 +204,29 @@ class FolderArtifacts(Conversions):
                 continue  # its writer was quicker
         return removed
 
+    def drop_older(self, ref: str, older_than: float = 3600.0) -> int:
+        """Remove a file that lies here longer than so many seconds; count it."""
+        try:
+            if time.time() - self._path(ref).stat().st_mtime <= older_than:
+                return 0
+        except FileNotFoundError:
+            return 0
+        self.delete(ref)
+        return 1
+
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(dir=private_folder(self.root / "tmp")) as folder:
+        with self.scratch() as folder:
+            yield folder
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder beside the artifacts, removed at the end."""
+        with _writing(self.root), tempfile.TemporaryDirectory(dir=private_folder(self.root / "tmp")) as folder:
             yield Path(folder)
 
     def _path(self, ref: str) -> Path:
-        if not _REFERENCE.fullmatch(ref):
-            raise StoreError(f"{ref!r} is not an artifact reference", hint="references read sha256:<64 hex digits>")
+        check_reference(ref)
         name = ref.removeprefix(PREFIX)
         return self.root / "sha256" / name[:2] / name
 
@@ -219,9 +249,20 @@ class FolderArtifacts(Conversions):
                 sync_folder(path.parent.parent)
 
 
-def open_artifacts() -> FolderArtifacts:
-    """The artifact store of this home."""
-    return FolderArtifacts(home() / "artifacts")
+def open_artifacts() -> ArtifactStore:
+    """The artifact store: a folder of this home, or the shared database with a folder of this home as its cache."""
+    folder, url = FolderArtifacts(local_folder() / "artifacts"), store_url()
+    if url is None:
+        return folder
+    from tools.postgres.artifacts import PostgresArtifacts
+
+    return PostgresArtifacts(url, folder)
+
+
+def check_reference(ref: str) -> None:
+    """Raise StoreError unless this is how a reference reads."""
+    if not _REFERENCE.fullmatch(ref):
+        raise StoreError(f"{ref!r} is not an artifact reference", hint="references read sha256:<64 hex digits>")
 
 
 def refs_in(value: Any) -> Iterator[str]:
@@ -255,11 +296,9 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
-            f"an artifact cannot be written below {str(folder)!r}: {error.strerror}",
-            hint="free some disk space, or make the folder writable, then run the command again; nothing is lost",
-        ) from error
+        raise named(error, folder) from error
 
 
-def _missing(ref: str, root: Path) -> ArtifactMissing:
-    return ArtifactMissing(f"the artifact {ref!r} is not in {str(root)!r}", hint=_MISSING_HINT)
+def missing(ref: str, where: str) -> ArtifactMissing:
+    """The error for an artifact that is not in its store."""
+    return ArtifactMissing(f"the artifact {ref!r} is not in {where!r}", hint=_MISSING_HINT)

@@ -1,6 +1,6 @@
 """The catalogue: every run of this home, and every opening of a sealed test set.
 
-The journal (tools/journal.py) and the lessons (tools/memory.py) keep their rows in the same file.
+The journal (tools/journal.py) and the lessons (tools/memory.py) keep their rows in the same database.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from tools.database import open_database, pack
 from tools.places import Place
 
 RunStatus = Literal["running", "waiting", "paused", "done", "rejected", "failed"]
+
+
+_ALL = 2**62
+"""A limit that nothing reaches."""
 
 
 class RunRow(Record):
@@ -41,7 +45,7 @@ class RunRow(Record):
 
 
 class Catalogue:
-    """Rows of the catalogue database. Reading never creates the file; every write is durable when it returns."""
+    """Rows of the catalogue database. Reading never creates it; every write is durable when it returns."""
 
     def __init__(self, place: Place) -> None:
         self.database = open_database(place, "catalogue")
@@ -56,7 +60,7 @@ class Catalogue:
         with self.database.write() as db:
             if self.database.read("SELECT 1 FROM runs WHERE id = ?", [row.id]):
                 raise UsageError(f"a run with id {row.id!r} exists already", hint="`modelwright resume` continues it")
-            db.table("runs").insert(_columns(row.but(updated=row.updated or row.created)))
+            db.insert("runs", _columns(row.but(updated=row.updated or row.created)))
 
     def run(self, run_id: str) -> RunRow:
         """The run with exactly this id. Raises NotFound."""
@@ -68,7 +72,7 @@ class Catalogue:
     def runs(self, limit: int | None = None) -> list[RunRow]:
         """Runs, newest first."""
         sql = "SELECT * FROM runs ORDER BY number DESC LIMIT ?"
-        return [_row(row) for row in self.database.read(sql, [-1 if limit is None else limit])]
+        return [_row(row) for row in self.database.read(sql, [_ALL if limit is None else limit])]
 
     def find_run(self, text: str) -> RunRow:
         """The run a person means by `last`, a name, an id or the beginning of an id.
@@ -78,8 +82,12 @@ class Catalogue:
         wanted = text.strip()
         if wanted.lower() == "last" and (newest := self.runs(limit=1)):
             return newest[0]
-        for condition in ("name = ?1", "id = ?1", "?1 <> '' AND substr(id, 1, length(?1)) = lower(?1)"):
-            rows = self.database.read(f"SELECT * FROM runs WHERE {condition} ORDER BY number DESC", [wanted])  # noqa: S608 - one of three literals
+        for condition in (
+            "name = :text",
+            "id = :text",
+            ":text <> '' AND substr(id, 1, length(:text)) = lower(:text)",
+        ):
+            rows = self.database.read(f"SELECT * FROM runs WHERE {condition} ORDER BY number DESC", {"text": wanted})  # noqa: S608 - one of three literals
             if len(rows) == 1:
                 return _row(rows[0])
             if rows:
@@ -88,7 +96,7 @@ class Catalogue:
 
     def update_run(self, run_id: str, **fields: Any) -> RunRow:
         """Change fields of a run and return the new row. Raises NotFound; refuses unknown fields and bad values."""
-        with self.database.write() as db:
+        with self.database.write(run_id) as db:
             row = self.run(run_id).but(**{"updated": now(), **fields})
             columns = _columns(row)
             db.execute(
@@ -99,7 +107,7 @@ class Catalogue:
 
     def add_active_seconds(self, run_id: str, seconds: float) -> None:
         """Count seconds of work. Adds, so that several writers lose nothing."""
-        with self.database.write() as db:
+        with self.database.write(run_id) as db:
             db.execute("UPDATE runs SET active_seconds = active_seconds + ? WHERE id = ?", [seconds, run_id])
 
     def _not_found(self, wanted: str) -> NotFound:
@@ -124,10 +132,10 @@ class Catalogue:
         so a repeated step opens nothing twice.
         """
         facts = {"sealed_key": sealed_key, "run_id": run_id, "candidate": candidate, "code_hash": code_hash}
-        with self.database.write() as db:
+        with self.database.write(run_id) as db:
             db.execute(
-                "INSERT OR IGNORE INTO openings (sealed_key, run_id, candidate, code_hash, data_hash, opened) "
-                "VALUES (:sealed_key, :run_id, :candidate, :code_hash, :data_hash, :opened)",
+                "INSERT INTO openings (sealed_key, run_id, candidate, code_hash, data_hash, opened) "
+                "VALUES (:sealed_key, :run_id, :candidate, :code_hash, :data_hash, :opened) ON CONFLICT DO NOTHING",
                 {**facts, "data_hash": data_hash, "opened": now()},
             )
             all_rows = self.openings(sealed_key)

@@ -4,24 +4,26 @@
 - Order survives a wrong clock: LangGraph takes the checkpoint with the greatest id for the newest, and ids are
   wall-clock times. Whenever a checkpoint is read, the id clock of this process is put past it, so what is written next
   is newer, also after the clock was set back or on another machine.
+- Damage is found: every row carries a checksum that is chained to its parent's (tools/checksums.py), and what is read is
+  verified before it is decoded.
+- A thread is driven by the graph it was begun with, or one a migration leads to (tools/checkpointbase.py).
 - No write leaves the file locked across steps of the event loop, so the run's log may be written from anywhere.
 - The file is one of ours: private, durable, patient with other writers, and of a format we know (tools/database.py).
 - Whatever cannot be read or written is named: which file, which thread.
 - Threads can be copied and pruned, which LangGraph's own saver for SQLite refuses; nothing else is lost by it.
 
-`graph_version` fingerprints a compiled graph. A run stores it and a resume compares it, because LangGraph itself
-silently finishes a run whose pending node was renamed.
+tools/postgres/saver.py is the same for a schema of a shared database.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
-import uuid
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, overload
 
 import aiosqlite
 from langchain_core.runnables import RunnableConfig
@@ -31,93 +33,186 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointMetadata,
     CheckpointTuple,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
 )
-from langgraph.checkpoint.base import id as checkpoint_ids
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.checkpoint.sqlite.utils import load_pending_writes, search_where
 
-from state.errors import StoreError, UsageError
-from state.records import content_key
+from tools.checkpointbase import (
+    GraphGuard,
+    Newest,
+    Recorded,
+    StrictSerializer,
+    driving,
+    seed_id_clock,
+    version_of,
+)
+from tools.checksums import (
+    Row,
+    checkpoint_digest,
+    damage_of_checkpoint,
+    damage_of_link,
+    damage_of_writes,
+    write_digest,
+)
 from tools.crash import crash_point
 from tools.database import BUSY_SECONDS, check_format, create, named_errors
-
-_ORPHANED_WRITES = """
-    DELETE FROM writes WHERE NOT EXISTS (
-        SELECT 1 FROM checkpoints AS kept WHERE kept.thread_id = writes.thread_id
-        AND kept.checkpoint_ns = writes.checkpoint_ns AND kept.checkpoint_id = writes.checkpoint_id
-    )"""
-_OUTLIVED = """
-    checkpoints.thread_id = :thread AND checkpoints.checkpoint_id < (
-        SELECT max(newest.checkpoint_id) FROM checkpoints AS newest
-        WHERE newest.thread_id = :thread AND newest.checkpoint_ns IN (checkpoints.checkpoint_ns, '')
-    )"""
-"""Older than the newest of its own namespace, or than the newest of the main graph: then its branch has ended."""
-PRUNE = (f"DELETE FROM checkpoints WHERE {_OUTLIVED}", f"{_ORPHANED_WRITES} AND thread_id = :thread")  # noqa: S608 - fixed
-"""Statements that delete what a thread does not need to go on."""
-DOOMED = f"""
-    SELECT count(*), coalesce(sum(length(checkpoint) + length(metadata) + (
-        SELECT coalesce(sum(length(value)), 0) FROM writes WHERE writes.thread_id = checkpoints.thread_id
-        AND writes.checkpoint_ns = checkpoints.checkpoint_ns AND writes.checkpoint_id = checkpoints.checkpoint_id
-    )), 0) FROM checkpoints WHERE {_OUTLIVED}"""  # noqa: S608 - fixed words only
-"""How many checkpoints these would delete, and the bytes of their content."""
-_DELETE = ("DELETE FROM checkpoints WHERE thread_id = :thread", "DELETE FROM writes WHERE thread_id = :thread")
-_DELETE_RUN = (
-    """
-    DELETE FROM writes WHERE EXISTS (
-        SELECT 1 FROM checkpoints AS made WHERE made.thread_id = writes.thread_id
-        AND made.checkpoint_ns = writes.checkpoint_ns AND made.checkpoint_id = writes.checkpoint_id
-        AND json_extract(CAST(made.metadata AS TEXT), '$.run_id') = :run
-    )""",
-    "DELETE FROM checkpoints WHERE json_extract(CAST(metadata AS TEXT), '$.run_id') = :run",
+from tools.places import Place, Schema
+from tools.threadsql import (
+    COLUMNS,
+    TABLES_THERE,
+    WRITE_COLUMNS,
+    copy_rows,
+    delete_runs,
+    delete_thread,
+    make_tables,
+    prune_thread,
+    strategy_checked,
+    tables_missing,
 )
-_COPY = (
-    """
-    INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
-    SELECT :target, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata
-    FROM checkpoints WHERE thread_id = :source""",
-    """
-    INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value)
-    SELECT :target, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value
-    FROM writes WHERE thread_id = :source""",
+
+if TYPE_CHECKING:
+    from tools.postgres.saver import PostgresRunSaver
+
+__all__ = ["RunSaver", "StrictSerializer", "open_existing_saver", "open_saver", "seed_id_clock"]
+
+_PARENT_DIGEST = """(
+    SELECT parent.digest FROM checkpoints AS parent WHERE parent.thread_id = checkpoints.thread_id
+    AND parent.checkpoint_ns = checkpoints.checkpoint_ns AND parent.checkpoint_id = checkpoints.parent_checkpoint_id
+) AS found_digest"""
+_READ = f"SELECT {', '.join(COLUMNS)}, {_PARENT_DIGEST} FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = ?"  # noqa: S608 - fixed words only
+_ONE = f"{_READ} AND checkpoint_id = ?"
+_NEWEST = f"{_READ} ORDER BY checkpoint_id DESC LIMIT 1"
+_WRITES = (
+    f"SELECT {', '.join(WRITE_COLUMNS)} FROM writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?"  # noqa: S608 - fixed words only
+)
+_BEFORE_PUT = """
+    SELECT parent.digest, parent.graph, known.version FROM (SELECT 1) LEFT JOIN checkpoints AS parent
+    ON parent.thread_id = ? AND parent.checkpoint_ns = ? AND parent.checkpoint_id = ?
+    LEFT JOIN graphs AS known ON known.version = ?"""
+_PUT = f"INSERT OR REPLACE INTO checkpoints ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - fixed words only
+_PUT_GRAPH = (
+    "INSERT INTO graphs (version, shape, packages) VALUES (?, ?, ?) "
+    "ON CONFLICT (version) DO UPDATE SET packages = excluded.packages"
 )
 
 
-class StrictSerializer(JsonPlusSerializer):
-    """Revives plain data and LangGraph's own types, nothing else; names the file of what cannot be decoded."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(allowed_msgpack_modules=None)
-        self.path = path
-
-    def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        try:
-            return super().loads_typed(data)
-        except (ValueError, TypeError) as error:
-            raise StoreError(
-                f"a checkpoint in {str(self.path)!r} is damaged: {error}",
-                hint="restore the file from a backup, or start the run again: finished work is reused",
-            ) from error
-
-
-class RunSaver(AsyncSqliteSaver):
+class RunSaver(GraphGuard, AsyncSqliteSaver):
     """Checkpoints of one run's database. Made by `open_saver`."""
 
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
         serializer = StrictSerializer(path)
         super().__init__(connection, serde=serializer)
         self.jsonplus_serde = serializer
+        self.place: Place = path
         self.path = path
 
     def with_allowlist(self, extra_allowlist: Iterable[Any]) -> RunSaver:
         """Itself: LangGraph offers the types of the state schema for revival, and our states need none."""
         return self
 
+    # ---- reading -----------------------------------------------------------------------------------------------
+
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint of a configuration, or the newest one; verified.
+
+        Raises CheckpointDamaged for a row that does not fit its checksum, VersionMismatch when it is read to be gone on
+        from with another graph and no migration leads there.
+        """
+        place = config["configurable"]
+        thread, namespace, wanted = str(place["thread_id"]), place.get("checkpoint_ns", ""), get_checkpoint_id(config)
+        found = await self._found(thread, namespace, wanted)
+        if found is None:
+            return None
+        if self.graph is not None and driving(config):
+            if found[0]["digest"] is None and not namespace:
+                await self._tell(
+                    "checkpoints of an earlier version have no checksum; those written from now on have one"
+                )
+            if await self._agree(thread, version_of(found[0]["graph"], found[1].checkpoint["channel_values"])):
+                found = await self._found(thread, namespace, wanted)
+                assert found is not None
+        seed_id_clock(found[1].checkpoint["id"])
+        return found[1]._replace(config=config) if wanted else found[1]
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,  # noqa: A002 - LangGraph's own name
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Checkpoints, newest first; verified as they are read. The file is not locked between two of them."""
+        await self.setup()
+        where, parameters = search_where(config, filter, before)
+        sql = f"SELECT thread_id, checkpoint_ns, checkpoint_id FROM checkpoints {where} ORDER BY checkpoint_id DESC"  # noqa: S608 - LangGraph's own condition
+        for thread, namespace, identity in await self._fetched(
+            f"{sql} LIMIT ?", (*parameters, -1 if limit is None else limit)
+        ):
+            found = await self._found(thread, namespace, identity)
+            if found is not None:  # else it was pruned meanwhile
+                yield found[1]
+
+    async def newest(self, thread: str) -> Newest | None:
+        """The newest checkpoint of a thread's main graph, and how many there are; None when there is none."""
+        sql = "SELECT checkpoint_id, digest, count(*) OVER () FROM checkpoints WHERE thread_id = ? AND checkpoint_ns = '' "
+        await self.setup()
+        for identity, digest, count in await self._fetched(f"{sql} ORDER BY checkpoint_id DESC LIMIT 1", [thread]):
+            return Newest(count, identity, digest)
+        return None
+
+    async def _found(
+        self, thread: str, namespace: str, identity: str | None
+    ) -> tuple[dict[str, Any], CheckpointTuple] | None:
+        """A checkpoint's row and what it says. `identity`: None for the newest of the namespace."""
+        await self.setup()
+        keys = (thread, namespace)
+        rows = await self._fetched(*((_ONE, (*keys, identity)) if identity else (_NEWEST, keys)))
+        for cells in rows:
+            row: Row = dict(zip((*COLUMNS, "found_digest"), cells, strict=True))
+            cells_of_writes = await self._fetched(_WRITES, (*keys, row["checkpoint_id"]))
+            writes: list[Row] = [dict(zip(WRITE_COLUMNS, one, strict=True)) for one in cells_of_writes]
+            return row, self._verified(row, writes)
+        return None
+
+    def _verified(self, row: dict[str, Any], writes: list[dict[str, Any]]) -> CheckpointTuple:
+        where = str(self.path)
+        damage = damage_of_checkpoint(where, row) or damage_of_writes(where, writes)
+        if damage := damage or damage_of_link(where, row, row["found_digest"]):
+            raise damage.error()
+        keys = {"thread_id": row["thread_id"], "checkpoint_ns": row["checkpoint_ns"]}
+        parent = row["parent_checkpoint_id"]
+        pending = [tuple(one[name] for name in _PENDING) for one in writes]
+        return CheckpointTuple(
+            {"configurable": {**keys, "checkpoint_id": row["checkpoint_id"]}},
+            self.serde.loads_typed((row["type"], row["checkpoint"])),
+            json.loads(row["metadata"]) if row["metadata"] is not None else {},
+            {"configurable": {**keys, "checkpoint_id": parent}} if parent else None,
+            load_pending_writes(pending, self.serde),
+        )
+
+    async def _fetched(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
         with named_errors(self.path):
-            found = await super().aget_tuple(config)
-        if found is not None:
-            seed_id_clock(found.checkpoint["id"])
-        return found
+            async with self.lock:
+                return list(await self.conn.execute_fetchall(sql, parameters))
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    async def setup(self) -> None:
+        """Make LangGraph's tables with our columns, and add these where they are missing.
+
+        Raises StoreError when only some of the tables are there: nothing of ours removes one.
+        """
+        if self.is_setup:
+            return
+        with named_errors(self.path):
+            async with self.lock:
+                there = list(await self.conn.execute_fetchall(TABLES_THERE))
+            if tables_missing(str(self.path), {row[0] for row in there}):
+                await asyncio.to_thread(_in_one_transaction, self.path, make_tables)
+        await super().setup()
 
     async def aput(
         self,
@@ -126,10 +221,35 @@ class RunSaver(AsyncSqliteSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        with named_errors(self.path):
-            saved = await super().aput(config, checkpoint, metadata, new_versions)
+        """Store a checkpoint with its checksum, and the graph it belongs to. Raises VersionMismatch, see GraphGuard."""
+        await self.setup()
+        crash_point("before-checkpoint")
+        place = config["configurable"]
+        thread, namespace, parent = str(place["thread_id"]), place["checkpoint_ns"], place.get("checkpoint_id")
+        version = None if self.graph is None else self.graph.version
+        known = await self._fetched(_BEFORE_PUT, (thread, namespace, parent, version))
+        parent_digest, parent_graph, recorded = known[0]
+        self._check_parent(thread, parent_graph)
+        if version is not None and recorded is None:
+            await self._record_packages(version)
+        kind, blob = self.serde.dumps_typed(checkpoint)
+        told = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False).encode("utf-8", "ignore")
+        row = {
+            "thread_id": thread,
+            "checkpoint_ns": namespace,
+            "checkpoint_id": checkpoint["id"],
+            "parent_checkpoint_id": parent,
+            "type": kind,
+            "checkpoint": blob,
+            "metadata": told,
+            "graph": version,
+            "parent_digest": parent_digest,
+        }
+        row["digest"] = checkpoint_digest(row)
+        await self._execute(_PUT, [row[name] for name in COLUMNS])
         crash_point("after-checkpoint")
-        return saved
+        keys = {"thread_id": place["thread_id"], "checkpoint_ns": namespace}
+        return {"configurable": {**keys, "checkpoint_id": checkpoint["id"]}}
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -143,20 +263,51 @@ class RunSaver(AsyncSqliteSaver):
             return
         await self.setup()
         place = config.get("configurable", {})
-        keys = (str(place["thread_id"]), str(place["checkpoint_ns"]), str(place["checkpoint_id"]), task_id, task_path)
-        rows = [
-            (*keys, WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
-            for index, (channel, value) in enumerate(writes)
-        ]
+        keys = {
+            "thread_id": str(place["thread_id"]),
+            "checkpoint_ns": str(place["checkpoint_ns"]),
+            "checkpoint_id": str(place["checkpoint_id"]),
+            "task_id": task_id,
+            "task_path": task_path,
+        }
+        cells: list[Any] = []
+        for index, (channel, value) in enumerate(writes):
+            kind, blob = self.serde.dumps_typed(value)
+            row = {**keys, "idx": WRITES_IDX_MAP.get(channel, index), "channel": channel, "type": kind, "value": blob}
+            row["digest"] = write_digest(row)
+            cells += [row[name] for name in WRITE_COLUMNS]
         verb = "REPLACE" if all(channel in WRITES_IDX_MAP for channel, _ in writes) else "IGNORE"
-        columns = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
-        marks = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
-        statement = f"INSERT OR {verb} INTO writes ({columns}) VALUES {marks}"  # noqa: S608 - fixed words only
+        marks = ", ".join([f"({', '.join('?' * len(WRITE_COLUMNS))})"] * len(writes))
+        await self._execute(f"INSERT OR {verb} INTO writes ({', '.join(WRITE_COLUMNS)}) VALUES {marks}", cells)  # noqa: S608 - fixed words only
+        crash_point("after-writes")
+
+    async def _execute(self, sql: str, parameters: Sequence[Any]) -> None:
+        # In autocommit a statement and its commit are one step in the connection's thread.
         with named_errors(self.path):
-            async with self.lock, self.conn.execute(statement, [cell for row in rows for cell in row]):
+            async with self.lock, self.conn.execute(sql, parameters):
                 pass
 
+    # ---- the graph ---------------------------------------------------------------------------------------------
+
+    async def _stored_version(self, thread: str) -> str | None:
+        found = await self._found(thread, "", None)
+        return None if found is None else version_of(found[0]["graph"], found[1].checkpoint["channel_values"])
+
+    async def _recorded(self, version: str) -> Recorded | None:
+        for shape, packages in await self._fetched("SELECT shape, packages FROM graphs WHERE version = ?", [version]):
+            return Recorded(json.loads(shape), json.loads(packages))
+        return None
+
+    async def _record_packages(self, version: str) -> None:
+        if self.graph is not None:
+            cells = [version, json.dumps(self.graph.shape, ensure_ascii=False), json.dumps(self.graph.packages)]
+            await self._execute(_PUT_GRAPH, cells)
+
     # ---- whole threads -----------------------------------------------------------------------------------------
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Delete a thread's checkpoints and writes, all or none."""
+        await self._work(lambda db: delete_thread(db, str(thread_id)))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete checkpoints that no resume needs, and their writes, all or none.
@@ -165,149 +316,91 @@ class RunSaver(AsyncSqliteSaver):
         that the newest checkpoint of the main graph has left behind; `delete` keeps nothing. Threads that are not there
         are no error. Raises UsageError for another strategy. The file keeps its size until it is vacuumed.
         """
-        if strategy not in {"keep_latest", "delete"}:
-            raise UsageError(f"there is no strategy {strategy!r} of pruning", hint="keep_latest or delete")
-        statements = PRUNE if strategy == "keep_latest" else _DELETE
-        await self._write_all([(sql, {"thread": str(thread)}) for thread in thread_ids for sql in statements])
+        remove = prune_thread if strategy_checked(strategy) == "keep_latest" else delete_thread
+
+        def work(db: sqlite3.Connection) -> None:
+            for thread in thread_ids:
+                remove(db, str(thread))
+
+        await self._work(work)
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy all rows of a thread to another one of the same database, which must hold none. All or none."""
-        await self._write_all(
-            [(sql, {"source": str(source_thread_id), "target": str(target_thread_id)}) for sql in _COPY],
-            unless=str(target_thread_id),
-        )
+        """Copy all rows of a thread to another one of the same database, which must hold none. All or none.
+
+        Raises CheckpointDamaged rather than giving damaged rows new checksums.
+        """
+        await self._work(lambda db: copy_rows(db, str(self.path), str(source_thread_id), str(target_thread_id)))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints that these invocations of the graph made (`run_id` in their metadata), and their writes."""
-        await self._write_all([(sql, {"run": str(run_id)}) for run_id in run_ids for sql in _DELETE_RUN])
+        await self._work(lambda db: delete_runs(db, str(self.path), [str(run) for run in run_ids]))
 
-    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """`aprune` from another thread than that of the event loop."""
-        self._from_outside(self.aprune(thread_ids, strategy=strategy))
-
-    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """`acopy_thread` from another thread than that of the event loop."""
-        self._from_outside(self.acopy_thread(source_thread_id, target_thread_id))
-
-    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """`adelete_for_runs` from another thread than that of the event loop."""
-        self._from_outside(self.adelete_for_runs(run_ids))
-
-    def _from_outside(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            inside = asyncio.get_running_loop() is self.loop
-        except RuntimeError:
-            inside = False
-        if inside:
-            work.close()
-            raise asyncio.InvalidStateError("on the event loop's own thread, await the method whose name begins with a")
-        asyncio.run_coroutine_threadsafe(work, self.loop).result()
-
-    async def _write_all(self, statements: Sequence[tuple[str, dict[str, str]]], unless: str = "") -> None:
-        """Carry out statements all or none, off the loop. `unless`: a thread that must hold nothing yet."""
+    async def _work(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Carry out work on the file, all or none, off the loop."""
         await self.setup()
         async with self.lock:
-            await asyncio.to_thread(_in_one_transaction, self.path, statements, unless)
+            await asyncio.to_thread(_in_one_transaction, self.path, work)
 
 
-def _in_one_transaction(path: Path, statements: Sequence[tuple[str, dict[str, str]]], unless: str) -> None:
+_PENDING = ("task_id", "channel", "type", "value", "task_path", "idx")
+
+
+@asynccontextmanager
+async def open_existing_saver(place: Place) -> AsyncIterator[RunSaver | PostgresRunSaver | None]:
+    """As `open_saver`; None when nothing is stored there yet, and then nothing is created by looking."""
+    if isinstance(place, Schema):
+        from tools.postgres.saver import open_postgres_saver
+
+        async with open_postgres_saver(place, create=False) as shared:
+            yield shared
+    elif place.exists():
+        async with open_saver(place) as saver:
+            yield saver
+    else:
+        yield None
+
+
+def _in_one_transaction(path: Path, work: Callable[[sqlite3.Connection], None]) -> None:
     # A connection of its own: the saver's would keep the file locked over several turns of the loop, see aput_writes.
     with named_errors(path), closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("BEGIN IMMEDIATE")
-        if unless and connection.execute("SELECT 1 FROM checkpoints WHERE thread_id = ?", [unless]).fetchone():
-            raise UsageError(f"thread {unless!r} holds checkpoints already", hint="copy to an id that is not in use")
-        for sql, values in statements:
-            connection.execute(sql, values)
+        work(connection)
         connection.execute("COMMIT")  # without it, closing undoes everything
 
 
-@asynccontextmanager
-async def open_saver(path: Path) -> AsyncIterator[RunSaver]:
-    """The checkpointer on a run's database, which is created (0600, in a 0700 folder) when it is not there.
+@overload
+def open_saver(place: Path) -> AbstractAsyncContextManager[RunSaver]: ...
+@overload
+def open_saver(place: Place) -> AbstractAsyncContextManager[RunSaver | PostgresRunSaver]: ...
+def open_saver(place: Place) -> AbstractAsyncContextManager[RunSaver | PostgresRunSaver]:
+    """The checkpointer on a run's database, which is created when it is not there (a file: 0600, in a 0700 folder).
 
-    Serves the command line, Python and the LangGraph server alike. Raises StoreError for a damaged file,
-    VersionMismatch for one of a newer format.
+    Serves the command line, Python and the LangGraph server alike. Raises StoreError for a damaged one, VersionMismatch
+    for one of a newer format.
     """
-    await asyncio.to_thread(create, path, "run")
-    await asyncio.to_thread(check_format, path, "run")
-    # Autocommit: a statement and its commit are one step in the connection's thread, see RunSaver.aput_writes.
-    async with aiosqlite.connect(path, timeout=BUSY_SECONDS, isolation_level=None) as connection:
-        await connection.execute("PRAGMA synchronous=FULL")
-        saver = RunSaver(connection, path)
-        await saver.setup()
-        async with connection.execute("SELECT max(checkpoint_id) FROM checkpoints") as cursor:
-            newest = await cursor.fetchone()
-        if newest is not None and newest[0]:
-            seed_id_clock(newest[0])
+    return _open_shared(place) if isinstance(place, Schema) else _open_file(place)
+
+
+@asynccontextmanager
+async def _open_shared(place: Schema) -> AsyncIterator[PostgresRunSaver]:
+    from tools.postgres.saver import open_postgres_saver
+
+    async with open_postgres_saver(place) as saver:
+        assert saver is not None
         yield saver
 
 
-def seed_id_clock(checkpoint_id: str) -> None:
-    """Make every id this process gives from now on greater than a stored one. The clock is never put back.
-
-    Does nothing for an id that is no UUID of version 6; LangGraph writes no others.
-    """
-    try:
-        identity = uuid.UUID(checkpoint_id)
-    except ValueError:
-        return
-    if identity.version != 6:
-        return
-    stored = ((identity.int >> 80) << 12) | ((identity.int >> 64) & 0xFFF)
-    # A private attribute of the pinned langgraph-checkpoint; tests/tools/test_checkpoints.py holds that it still works.
-    current: int | None = checkpoint_ids._last_v6_timestamp
-    if current is None or current < stored:
-        setattr(checkpoint_ids, "_last_v6_timestamp", stored)  # noqa: B010 - its declared type is None
-
-
-# ---- the shape of a graph -------------------------------------------------------------------------------------
-
-
-class Compiled(Protocol):
-    """What is needed of a compiled graph to know its shape."""
-
-    @property
-    def channels(self) -> Mapping[str, Any]: ...
-
-    def get_graph(self, *, xray: bool) -> Any: ...
-
-    def get_subgraphs(self, *, recurse: bool) -> Iterable[tuple[str, Any]]: ...
-
-
-def graph_version(graph: Any) -> str:
-    """A fingerprint that changes when a node, an edge or a state channel does, subgraphs included."""
-    return f"1-{content_key(graph_shape(graph))[:24]}"
-
-
-def graph_shape(graph: Compiled) -> dict[str, list[str]]:
-    """Nodes, edges and state channels as sorted, readable lines; two shapes compare line by line."""
-    drawn = graph.get_graph(xray=True)
-    channels = _channels("", graph.channels)
-    for name, inner in graph.get_subgraphs(recurse=True):
-        channels += _channels(f"{name}:", inner.channels)
-    return {
-        "nodes": sorted(drawn.nodes),
-        "edges": sorted(f"{edge.source} {'⇢' if edge.conditional else '→'} {edge.target}" for edge in drawn.edges),
-        "channels": sorted(channels),
-    }
-
-
-def _channels(prefix: str, channels: Mapping[str, Any]) -> list[str]:
-    """Channels of the state, each with its type and reducer; LangGraph's own bookkeeping is left out."""
-    lines = []
-    for name, channel in channels.items():
-        if name.startswith(("__", "branch:")):
-            continue
-        reducer = getattr(getattr(channel, "operator", None), "__qualname__", "")
-        lines.append(f"{prefix}{name}: {type(channel).__name__} {_spelled(channel.ValueType)} {reducer}".rstrip())
-    return lines
-
-
-def _spelled(kind: Any) -> str:
-    """A type as text, without addresses or anything else that differs between processes."""
-    if isinstance(kind, type) and not hasattr(kind, "__args__"):
-        return kind.__name__
-    if hasattr(kind, "__metadata__"):
-        return _spelled(kind.__origin__)
-    return str(kind)
+@asynccontextmanager
+async def _open_file(place: Path) -> AsyncIterator[RunSaver]:
+    await asyncio.to_thread(create, place, "run")
+    await asyncio.to_thread(check_format, place, "run")
+    async with aiosqlite.connect(place, timeout=BUSY_SECONDS, isolation_level=None) as connection:
+        await connection.execute("PRAGMA synchronous=FULL")
+        saver = RunSaver(connection, place)
+        with named_errors(place):
+            await saver.setup()
+        for (newest,) in await saver._fetched("SELECT max(checkpoint_id) FROM checkpoints", []):
+            if newest:
+                seed_id_clock(newest)
+        yield saver

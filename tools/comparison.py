@@ -18,9 +18,9 @@ from state.errors import NotFound
 from state.task import Prepared, Task
 from tools.artifacts import ArtifactStore
 from tools.catalogue import RunRow
-from tools.checkpointrows import read_thread
+from tools.checkpointrows import has_database, read_thread
 from tools.history import Step
-from tools.places import file_of, run_place
+from tools.places import run_place
 from tools.store import open_run_log
 
 _CONTEXT = 2
@@ -59,8 +59,8 @@ def read_run(run: RunRow, artifacts: ArtifactStore) -> Left:
     try:
         steps, events = log.history().steps, log.events()
         thread = next((step.thread for step in reversed(steps) if step.thread), run.id)
-        path = file_of(run_place(thread))
-        state = read_thread(path, thread).newest() if path.is_file() else {}
+        place = run_place(thread)
+        state = read_thread(place, thread).newest() if has_database(place) else {}
         if not state:
             raise NotFound(
                 f"run {run.name!r} has no state to compare: it has not begun, or was driven without checkpoints of ours",

@@ -20,19 +20,23 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from state.errors import StoreError, VersionMismatch
 from state.records import to_plain
+from tools.disk import RESERVE, full, is_tight, writing
 from tools.home import private_folder
-from tools.places import Place, file_of
+from tools.places import Place, Schema
 
 if TYPE_CHECKING:
     import sqlite_utils
+
+    from tools.postgres.database import PostgresDatabase
 
 DatabaseKind = Literal["catalogue", "run"]
 
@@ -42,12 +46,39 @@ FORMATS: dict[DatabaseKind, int] = {"catalogue": 1, "run": 1}
 BUSY_SECONDS = 60.0
 """How long a connection waits for another writer."""
 
+_BATCH = 400
+"""Rows of one round of `insert_many`."""
+
 _APPLICATION_IDS: dict[DatabaseKind, int] = {"catalogue": 0x4D570001, "run": 0x4D570002}
 
 
-def open_database(place: Place, kind: DatabaseKind) -> Database:
+class Writer(Protocol):
+    """What can be done inside a write transaction, in a file and in a schema alike.
+
+    SQL is what SQLite and PostgreSQL both know, with `?` or `:name` for parameters.
+    """
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any: ...
+
+    def insert(self, table: str, row: Mapping[str, Any]) -> int:
+        """Insert a row and return the number the database gave it."""
+        ...
+
+    def insert_many(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Insert rows of the same columns as they are, numbers included."""
+        ...
+
+
+AnyDatabase: TypeAlias = "Database | PostgresDatabase"
+
+
+def open_database(place: Place, kind: DatabaseKind) -> AnyDatabase:
     """The database at a place. Opens and creates nothing before its first use."""
-    return Database(file_of(place), kind)
+    if isinstance(place, Schema):
+        from tools.postgres.database import PostgresDatabase
+
+        return PostgresDatabase(place, kind)
+    return Database(place, kind)
 
 
 class Database:
@@ -55,12 +86,13 @@ class Database:
 
     def __init__(self, path: Path, kind: DatabaseKind) -> None:
         self.path = path
+        self.place = path
         self.kind: DatabaseKind = kind
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._writer: sqlite_utils.Database | None = None
+        self._writer: SqliteWriter | None = None
 
-    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    def read(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[dict[str, Any]]:
         """Rows of a query. A file that does not exist yet has none, and is not created by looking."""
         with self._lock, named_errors(self.path):
             if self._connection is None and not self.path.exists():
@@ -70,16 +102,43 @@ class Database:
             return [dict(row) for row in cursor.execute(sql, parameters)]
 
     @contextmanager
-    def write(self) -> Iterator[sqlite_utils.Database]:
-        """A transaction: durable when the block ends well, undone when it raises. A nested one joins the outer."""
+    def write(self, run: str = "", *, long: bool = False) -> Iterator[SqliteWriter]:
+        """A transaction: durable when the block ends well, undone when it raises. A nested one joins the outer.
+
+        run: the run it belongs to. long: the block has much else to do meanwhile. Neither says anything here: a file has
+        one driver by the kernel's lock, and waits for as long as it takes.
+        """
         with self._lock, named_errors(self.path):
             connection = self._open()
-            writer = self._writer = self._writer or _sqlite_utils(connection)
+            writer = self._writer = self._writer or SqliteWriter(_sqlite_utils(connection))
             if connection.in_transaction:
                 yield writer
                 return
             with _transaction(connection):
                 yield writer
+
+    def exists(self) -> bool:
+        """Whether the file is there, whatever it holds."""
+        return self.path.is_file()
+
+    def has_table(self, name: str) -> bool:
+        """Whether the file holds a table of this name."""
+        return bool(self.read("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [name]))
+
+    def size(self) -> int:
+        """Bytes of the file and its log of writes."""
+        return sum(one.stat().st_size for one in (self.path, self._log_of_writes) if one.exists())
+
+    def drop(self) -> None:
+        """Remove the file; does nothing when it is not there."""
+        with self._lock:
+            self.close()
+            for path in (self.path, self._log_of_writes, self.path.with_name(f"{self.path.name}-shm")):
+                path.unlink(missing_ok=True)
+
+    @property
+    def _log_of_writes(self) -> Path:
+        return self.path.with_name(f"{self.path.name}-wal")
 
     def close(self) -> None:
         """Close the connection. Safe to call twice; a later use opens it again."""
@@ -105,12 +164,35 @@ class Database:
         return self._connection
 
 
+class SqliteWriter:
+    """What a transaction of a file can do. See `Writer`."""
+
+    def __init__(self, database: sqlite_utils.Database) -> None:
+        self._database = database
+        self.conn: sqlite3.Connection = database.conn
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
+        return self.conn.execute(sql, parameters)
+
+    def insert(self, table: str, row: Mapping[str, Any]) -> int:
+        number = self._database.table(table).insert(dict(row)).last_pk
+        assert isinstance(number, int)
+        return number
+
+    def insert_many(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        waiting = iter(rows)
+        while batch := list(islice(waiting, _BATCH)):
+            marks = ", ".join(f":{name}" for name in batch[0])
+            sql = f"INSERT INTO {table} ({', '.join(batch[0])}) VALUES ({marks})"  # noqa: S608 - our own tables
+            self.conn.executemany(sql, batch)
+
+
 def create(path: Path, kind: DatabaseKind) -> None:
     """Make an empty database of the newest format at `path`, unless a file is there. Atomic, also between processes."""
     if path.exists():
         return
     private_folder(path.parent)
-    with named_errors(path), _folder_lock(path.parent):
+    with writing(path), named_errors(path), _folder_lock(path.parent):
         if path.exists():
             return
         for leftover in path.parent.glob(f".{path.name}.*"):
@@ -120,6 +202,8 @@ def create(path: Path, kind: DatabaseKind) -> None:
         with closing(_connect(new)) as connection:
             _configure(connection)
             _migrate(connection, kind)
+            # Closing would do this too, but in silence: on a full disk the rest would stay in a log of the old name.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
         new.rename(path)
         sync_folder(path.parent)
 
@@ -157,17 +241,32 @@ def named_errors(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         if type(error) not in (sqlite3.DatabaseError, sqlite3.OperationalError):
             raise  # a broken constraint or a wrong statement is our mistake, not the file's state
-        raise StoreError(f"the database {str(path)!r} cannot be used: {error}", hint=_hint(str(error))) from error
+        if "full" in str(error) or ("I/O error" in str(error) and is_tight(path)):
+            raise full(path, RESERVE, str(error)) from error
+        raise StoreError(f"the database {str(path)!r} cannot be used: {error}", hint=_hint(str(error), path)) from error
+    except UnicodeDecodeError as error:  # a name or text in the file that is none any more
+        raise StoreError(f"the database {str(path)!r} is damaged: {error}", hint=_hint("damaged", path)) from error
 
 
-def _hint(message: str) -> str:
-    if "full" in message:
-        return "free some disk space and run the command again; nothing that was finished is lost"
+def _hint(message: str, path: Path) -> str:
     if "locked" in message:
         return "another process has been writing to it for a minute; wait for it or end it, then try again"
     if "readonly" in message or "unable to open" in message:
         return "check that you may write to this file and its folder, or set MODELWRIGHT_HOME to another folder"
-    return "restore the file from a backup, or move it and its -wal file away"
+    return _way_out(path)
+
+
+def _way_out(path: Path) -> str:
+    """What to do about a file that cannot be believed; its name tells what it is."""
+    if path.name == "catalogue.db":
+        return (
+            "restore the file from a backup, or `modelwright doctor --repair-catalogue`: it keeps the file under another "
+            "name and makes a new catalogue from what can still be read and from the runs' folders"
+        )
+    return (
+        f"restore the file from a backup, or `modelwright resume {path.parent.name[:8]} --rebuild`: it keeps the file "
+        "under another name and goes through the run again; what has finished is answered from the journal"
+    )
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -186,7 +285,7 @@ def _known_format(connection: sqlite3.Connection, path: Path, kind: DatabaseKind
     if owner != _APPLICATION_IDS[kind] or found == 0:
         raise StoreError(
             f"{str(path)!r} is not a {kind} database of modelwright: it was emptied or replaced, or is not ours",
-            hint="restore the file from a backup, or move it away to begin anew",
+            hint=_way_out(path),
         )
     if found > FORMATS[kind]:
         raise VersionMismatch(

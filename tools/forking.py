@@ -24,7 +24,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from state.errors import NotFound, UsageError
@@ -32,11 +32,12 @@ from state.records import canonical_json
 from state.settings import Settings
 from tools.artifacts import ArtifactStore
 from tools.catalogue import Catalogue, RunRow, now
-from tools.checkpointrows import Place, Row, read_thread, write_rows
+from tools.checkpointrows import Place, Row, ThreadRows, has_database, read_thread, write_thread
 from tools.conversions import PREFIX
+from tools.crash import crash_point
 from tools.database import pack
 from tools.history import Step, candidate_of, plan_of
-from tools.places import file_of, run_place
+from tools.places import run_place
 from tools.runlog import RunLog
 from tools.runs import free_name
 from tools.store import open_run_log
@@ -71,11 +72,11 @@ class Origin:
         """Raises NotFound when the run has no checkpoints, or no longer that of the step."""
         self.run, self.step, self.steps = run, step, steps
         self.thread = step.thread or run.id
-        path = file_of(run_place(self.thread))
-        foreign = self.thread != run.id and not path.is_file()
+        place = run_place(self.thread)
+        foreign = self.thread != run.id and not has_database(place)
         if foreign or not step.checkpoint:
             raise self._without_checkpoints()
-        self.rows = read_thread(path, self.thread)
+        self.rows = read_thread(place, self.thread)
         if not self.rows.checkpoints:
             raise self._without_checkpoints()
         self.place: Place = (step.namespace, step.checkpoint)
@@ -153,7 +154,7 @@ def create_fork(
     StoreError when rows cannot be read or written; then the catalogue knows of no fork.
     """
     run_id, run = str(uuid.uuid4()), origin.run
-    with catalogue.database.write():
+    with catalogue.database.write(long=True):
         fork = RunRow(
             id=run_id,
             name=free_name(catalogue, name or f"{run.name}-fork"),
@@ -176,6 +177,7 @@ def create_fork(
             log.add_event("fork", "", text, {**told, **edit.told})
         finally:
             log.close()
+        crash_point("before-fork")
         _register(catalogue, fork.but(settings=settings))
     return fork.but(settings=settings)
 
@@ -185,19 +187,15 @@ def copy_run(catalogue: Catalogue, run: RunRow, target: str) -> None:
 
     Writes what `create_fork` writes. Raises UsageError when the target holds a run.
     """
-    if file_of(run_place(target)).exists():
+    if has_database(run_place(target)):
         raise UsageError(f"thread {target!r} holds a run already", hint="copy to an id that is not in use")
-    rows = read_thread(file_of(run_place(run.id)), run.id)
+    rows = read_thread(run_place(run.id), run.id)
     source, log = open_run_log(run.id), open_run_log(target)
     try:
         with log.database.write() as db:
-            for sql in rows.definitions:
-                db.execute(sql)
-            for table, found in (("checkpoints", list(rows.checkpoints.values())), ("writes", rows.writes)):
-                named = (rows.renamed(table, row, {run.id: target}) for row in found)
-                write_rows(db, table, ({**row, "thread_id": target} for row in named))
+            write_thread(db, run_place(target), _named(rows, {run.id: target}).moved_to(target))
             for table, copied in source.rows().items():
-                write_rows(db, table, copied)
+                db.insert_many(table, copied)
         log.add_event("fork", "", f"copied from {run.name}", {"parent": run.id, "name": run.name})
     finally:
         source.close()
@@ -212,20 +210,27 @@ def copy_run(catalogue: Catalogue, run: RunRow, target: str) -> None:
 def _copy_checkpoints(log: RunLog, origin: Origin, edit: Edit, run_id: str) -> None:
     rows, names = origin.rows, {origin.run.id: run_id, origin.thread: run_id}
     kept = origin.kept_checkpoints()
-    checkpoints = []
+    checkpoints: dict[Place, Row] = {}
     for place in sorted(kept):
         row = rows.renamed("checkpoints", rows.checkpoints[place], names)
         if edit.renamed and rows.root_of(place) == origin.root:
             row = rows.renamed("checkpoints", row, edit.renamed)
         if place == origin.root:
             row = rows.edited(row, edit.values)
-        checkpoints.append({**row, "thread_id": run_id})
-    writes = [{**rows.renamed("writes", row, names), "thread_id": run_id} for row in origin.kept_writes(kept)]
+        checkpoints[place] = row
+    writes = [rows.renamed("writes", row, names) for row in origin.kept_writes(kept)]
     with log.database.write() as db:
-        for sql in rows.definitions:
-            db.execute(sql)
-        write_rows(db, "checkpoints", checkpoints)
-        write_rows(db, "writes", writes)
+        made = replace(rows, checkpoints=checkpoints, writes=writes)
+        write_thread(db, run_place(run_id), made.moved_to(run_id))
+
+
+def _named(rows: ThreadRows, names: Mapping[str, str]) -> ThreadRows:
+    """All rows with texts replaced, see `ThreadRows.renamed`."""
+    return replace(
+        rows,
+        checkpoints={place: rows.renamed("checkpoints", row, names) for place, row in rows.checkpoints.items()},
+        writes=[rows.renamed("writes", row, names) for row in rows.writes],
+    )
 
 
 def _copy_log(log: RunLog, origin: Origin) -> None:
@@ -249,14 +254,12 @@ def _copy_log(log: RunLog, origin: Origin) -> None:
     }
     with log.database.write() as db:
         kept = (row for row in rows["events"] if row["seq"] < step.seq or row["seq"] in told)
-        write_rows(db, "events", map(_at_home, kept))
-        write_rows(
-            db,
+        db.insert_many("events", map(_at_home, kept))
+        db.insert_many(
             "exchanges",
             (row for row in rows["exchanges"] if row["number"] <= step.exchanges or row["number"] in asked),
         )
-        write_rows(
-            db,
+        db.insert_many(
             "candidates",
             (row for row in rows["candidates"] if row["version"] <= step.version or row["version"] in known),
         )
@@ -278,8 +281,9 @@ def _register(catalogue: Catalogue, fork: RunRow) -> None:
     with catalogue.database.write() as db:
         catalogue.add_run(fork)
         db.execute(
-            f"INSERT OR IGNORE INTO journal (key, run_id, {columns}) "  # noqa: S608 - fixed words only
-            f"SELECT key, ?, {columns} FROM journal WHERE run_id = ? AND state = 'done' ORDER BY number",
+            f"INSERT INTO journal (key, run_id, {columns}) "  # noqa: S608 - fixed words only
+            f"SELECT key, ?, {columns} FROM journal WHERE run_id = ? AND state = 'done' ORDER BY number "
+            "ON CONFLICT DO NOTHING",
             [fork.id, fork.parent],
         )
 

@@ -3,10 +3,12 @@
 catalogue.db    runs, journal, openings of test sets, lessons
 artifacts/      content-addressed files
 runs/<id>/      one folder per run: run.db (checkpoints, events, candidates), run.lock
+stores/<key>/   artifacts/ (a cache) and runs/ of a database that machines share, when one is named (tools/places.py)
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -14,7 +16,10 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from state.errors import StoreError, UsageError
+from tools.disk import is_full, named
 
+STORE_VARIABLE = "MODELWRIGHT_STORE"
+"""Names a database that machines share, by URL."""
 _RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 
 
@@ -27,9 +32,21 @@ def home() -> Path:
     return private_folder(Path(told).expanduser().absolute() if told else user_data_path("modelwright"))
 
 
+def local_folder() -> Path:
+    """Where this machine's files of the store in use lie: the home itself, or a folder of its own for a shared database.
+
+    So housekeeping in one store never takes what belongs to another for left behind.
+    """
+    url = os.environ.get(STORE_VARIABLE, "").strip()
+    if not url:
+        return home()
+    place = url.partition("://")[2].partition("?")[0].rpartition("@")[2]  # host and database, nothing secret
+    return home() / "stores" / hashlib.sha256(place.encode()).hexdigest()[:12]
+
+
 def runs_folder() -> Path:
     """The folder that holds one folder per run, created if it is not there."""
-    return private_folder(home() / "runs")
+    return private_folder(local_folder() / "runs")
 
 
 def run_folder(run_id: str) -> Path:
@@ -55,6 +72,8 @@ def private_folder(path: Path) -> Path:
             hint="move that file away, or set MODELWRIGHT_HOME to another folder",
         ) from error
     except OSError as error:
+        if is_full(error):
+            raise named(error, path) from error
         raise StoreError(
             f"the folder {str(path)!r} cannot be created: {error.strerror}",
             hint="set MODELWRIGHT_HOME to a folder you may write to",

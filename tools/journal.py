@@ -43,6 +43,9 @@ from tools.crash import crash_point
 from tools.database import clean, pack
 from tools.turns import Scope, end_turn, take_turn
 
+STATES = ("intent", "running", "done", "failed")
+"""What a row may be."""
+
 Result = dict[str, Any]
 Judge = Callable[[Result], bool]
 
@@ -61,16 +64,34 @@ class Journal:
     fresh: answer from this run's own rows only, not from those of other runs.
     intact: tells whether a stored result can still be used, for instance whether its artifacts are still there. One
         that cannot is made again and replaced.
+    tell: hears of rows that are damaged, and whose effects are therefore made again.
     """
 
-    def __init__(self, catalogue: Catalogue, run_id: str, fresh: bool = False, *, intact: Judge | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        run_id: str,
+        fresh: bool = False,
+        *,
+        intact: Judge | None = None,
+        tell: Callable[[str], None] = _logger.warning,
+    ) -> None:
         self.database = catalogue.database
         self.run_id = run_id
         self.fresh = fresh
         self.intact = intact
+        self.tell = tell
+        self._made: set[str] = set()
+        """Keys of what this process made, or has taken over."""
 
     async def effect(
-        self, key: str, kind: str, make: Callable[[], Awaitable[Result]], *, keep: Judge | None = None
+        self,
+        key: str,
+        kind: str,
+        make: Callable[[], Awaitable[Result]],
+        *,
+        keep: Judge | None = None,
+        intent: Result | None = None,
     ) -> tuple[Result, bool]:
         """The effect's result as plain data, and whether it was answered from the journal.
 
@@ -78,12 +99,13 @@ class Journal:
         failed and the exception goes on; a later call makes the effect again.
         keep: when it says no to a result, the result is returned but not kept as done, so that a later call makes the
             effect again. For ends that say nothing about the effect itself, such as a limit of this run.
+        intent: what is to be known of the effect later, written before it is made.
         """
         scope = self._scope(key)
         while ahead := take_turn(scope, asyncio.current_task()):
             await asyncio.shield(asyncio.wrap_future(ahead))
         try:
-            stored = await _off_loop(self._begin, key, kind)
+            stored = await _off_loop(self._begin, key, kind, intent)
             if stored is not None:
                 return stored, True
             crash_point("before-effect")
@@ -94,6 +116,7 @@ class Journal:
                 raise
             crash_point("after-effect")
             finished = await _off_loop(self._finish, key, result, keep)
+            self._made.add(key)
             crash_point("after-journal")
             return finished, False
         finally:
@@ -118,6 +141,7 @@ class Journal:
                 raise
             crash_point("after-effect")
             finished = self._finish(key, result, keep)
+            self._made.add(key)
             crash_point("after-journal")
             return finished, False
         finally:
@@ -128,7 +152,7 @@ class Journal:
 
         A resumed run gets what was decided before the kill. It is no part of the key and of no concern to other runs.
         """
-        with self.database.write() as db:
+        with self.database.write(self.run_id) as db:
             rows = self.database.read("SELECT intent FROM journal WHERE key = ? AND run_id = ?", [key, self.run_id])
             if rows and rows[0]["intent"] is not None:
                 return _loaded(rows[0]["intent"])
@@ -140,9 +164,32 @@ class Journal:
             )
         return _loaded(intent)
 
+    def intention(self, key: str) -> Result | None:
+        """What this run decided about an effect (`intend`), or None when it has not decided yet. Read-only."""
+        rows = self.database.read("SELECT intent FROM journal WHERE key = ? AND run_id = ?", [key, self.run_id])
+        return _loaded(rows[0]["intent"]) if rows and rows[0]["intent"] is not None else None
+
     def result(self, key: str) -> Result | None:
         """The stored result of a finished effect, or None. Read-only."""
         return self._stored(key)
+
+    def takes_over(self, key: str) -> bool:
+        """True once for a finished effect that an earlier process of this run made: it may have died before it told so.
+
+        False for what this process made, for what another run made, and for a fork's copy of its parent's row.
+        """
+        if key in self._made:
+            return False
+        self._made.add(key)
+        own = self.database.read(
+            "SELECT number, host, pid, started FROM journal WHERE key = ? AND run_id = ? AND state = 'done'",
+            [key, self.run_id],
+        )
+        if not own:
+            return False
+        row = own[0]
+        older = "SELECT 1 FROM journal WHERE key = ? AND number < ? AND host = ? AND pid = ? AND started = ?"
+        return not self.database.read(older, [key, row["number"], row["host"], row["pid"], row["started"]])
 
     def entries(self) -> list[dict[str, Any]]:
         """This run's rows, oldest first: {key, kind, state, attempt, error, host, pid, created, started, finished}."""
@@ -154,20 +201,22 @@ class Journal:
 
     # ---- rows ----------------------------------------------------------------------------------------------
 
-    def _begin(self, key: str, kind: str) -> Result | None:
+    def _begin(self, key: str, kind: str, intent: Result | None = None) -> Result | None:
         """The stored result, or None and the row says running. One transaction, so a done row is never undone."""
-        with self.database.write() as db:
+        with self.database.write(self.run_id) as db:
             stored = self._stored(key)
             if stored is None:
                 db.execute(
-                    "INSERT INTO journal (key, run_id, kind, state, attempt, host, pid, created, started) "
-                    "VALUES (:key, :run, :kind, 'running', 1, :host, :pid, :now, :now) "
-                    "ON CONFLICT (key, run_id) DO UPDATE SET state = 'running', attempt = attempt + 1, host = :host, "
-                    "pid = :pid, started = :now, finished = NULL, error = NULL, result = NULL, digest = NULL",
+                    "INSERT INTO journal (key, run_id, kind, state, attempt, intent, host, pid, created, started) "
+                    "VALUES (:key, :run, :kind, 'running', 1, :intent, :host, :pid, :now, :now) "
+                    "ON CONFLICT (key, run_id) DO UPDATE SET state = 'running', attempt = journal.attempt + 1, "
+                    "intent = coalesce(excluded.intent, journal.intent), "
+                    "host = :host, pid = :pid, started = :now, finished = NULL, error = NULL, result = NULL, digest = NULL",
                     {
                         "key": key,
                         "run": self.run_id,
                         "kind": kind,
+                        "intent": None if intent is None else pack(intent),
                         "host": socket.gethostname(),
                         "pid": os.getpid(),
                         "now": now(),
@@ -182,8 +231,8 @@ class Journal:
             [key, self.run_id, not self.fresh, self.run_id],
         )
         for row in rows:
-            if row["result"] is None or _digest(row["result"]) != row["digest"]:
-                _logger.warning("journal row %s of run %s is damaged; the effect is made again", key, row["run_id"])
+            if not is_whole(row["result"], row["digest"]):
+                self.tell(f"damage: the journal's row {key} of run {row['run_id']} does not fit its digest; made again")
                 continue
             result = _loaded(row["result"])
             if self.intact is None or self.intact(result):
@@ -200,7 +249,7 @@ class Journal:
         self._close(key, "failed", None, clean(f"{type(error).__name__}: {error}")[:4000])
 
     def _close(self, key: str, state: str, result: str | None, error: str | None) -> None:
-        with self.database.write() as db:
+        with self.database.write(self.run_id) as db:
             db.execute(
                 "UPDATE journal SET state = ?, result = ?, digest = ?, error = ?, finished = ? "
                 "WHERE key = ? AND run_id = ?",
@@ -208,7 +257,12 @@ class Journal:
             )
 
     def _scope(self, key: str) -> Scope:
-        return str(self.database.path), self.run_id if self.fresh else "", key
+        return str(self.database.place), self.run_id if self.fresh else "", key
+
+
+def is_whole(result: str | None, digest: str | None) -> bool:
+    """Whether a finished row's result is the one that was written."""
+    return result is not None and _digest(result) == digest
 
 
 def _plain_result(result: Result) -> Result:

@@ -18,6 +18,7 @@ from typing import Any
 
 from state.errors import RunHeld, StoreError
 from tools.catalogue import now
+from tools.disk import writing
 from tools.home import private_folder
 
 LOCK_FILE = "run.lock"
@@ -34,11 +35,13 @@ def hold_run(run_folder: Path) -> Iterator[None]:
     run. StoreError when the file system cannot lock.
     """
     path = private_folder(run_folder) / LOCK_FILE
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with writing(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     _held.add(handle)
     try:
         _lock(handle, path)
-        _write(handle, {"pid": os.getpid(), "host": socket.gethostname(), "since": now()})
+        with writing(path):
+            _write(handle, {"pid": os.getpid(), "host": socket.gethostname(), "since": now()})
         try:
             yield
         finally:

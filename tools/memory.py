@@ -87,7 +87,7 @@ def add_lesson(catalogue: Catalogue, lesson: Lesson | dict[str, Any]) -> str:
     """Store a lesson and return its id. One of the same id is replaced, so a repeated step counts nothing twice."""
     record = lesson if isinstance(lesson, Lesson) else Lesson.model_validate(lesson)
     row = {**record.model_dump(), "traits": pack(sorted(set(record.traits))), "text": clean(record.text)}
-    with catalogue.database.write() as db:
+    with catalogue.database.write(record.run_id) as db:
         db.execute(
             "INSERT INTO lessons (id, kind, traits, recipe, gain, seconds, rank, run_id, created, text) VALUES "
             "(:id, :kind, :traits, :recipe, :gain, :seconds, :rank, :run_id, :created, :text) "

@@ -97,6 +97,8 @@ class Ledger:
 
     def _journal(self, keys: list[str]) -> dict[str, dict[str, Any]]:
         """Finished executions by key; this run's own row before that of an earlier run which it was answered from."""
+        if not keys:
+            return {}
         marks = ", ".join("?" * len(keys))
         rows = self.catalogue.database.read(
             f"SELECT journal.key, kind, run_id, runs.name, finished, result FROM journal "  # noqa: S608 - marks only
@@ -112,7 +114,7 @@ class Ledger:
         None when the run's checkpoints lie elsewhere (on a LangGraph server), or none was written after it.
         """
         database = self.log.database
-        if not time or not database.read("SELECT 1 FROM sqlite_master WHERE name = 'checkpoints'"):
+        if not time or not database.has_table("checkpoints"):
             return None
         made = datetime.fromisoformat(time)
         rows = database.read(
@@ -151,9 +153,10 @@ def _written(checkpoint_id: str) -> datetime | None:
     return _GREGORIAN + timedelta(microseconds=ticks / 10)
 
 
-def _step(metadata: bytes | str | None) -> int | None:
+def _step(metadata: bytes | str | dict[str, Any] | None) -> int | None:
+    """The number LangGraph gave a checkpoint; its metadata is text in a file, and plain data in a schema."""
     try:
-        step = json.loads(metadata or "{}").get("step")
+        step = (metadata if isinstance(metadata, dict) else json.loads(metadata or "{}")).get("step")
     except (ValueError, UnicodeDecodeError):
         return None
     return step if isinstance(step, int) else None

@@ -10,17 +10,18 @@ dropping its schema, and one statement serves both kinds of store.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from state.errors import UsageError
-from tools.home import home, run_folder
+from tools.home import STORE_VARIABLE, home, run_folder
 
-STORE_VARIABLE = "MODELWRIGHT_STORE"
 CATALOGUE_SCHEMA = "modelwright"
-_PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*(?=@)|(?<=password=)[^&\s]+")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^\s'\"]*(?=@)|(?<=password=)[^&\s]+")
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,26 @@ Place = Path | Schema
 def store_url() -> str | None:
     """The shared database's URL; None when databases are files. Raises UsageError for another kind of URL."""
     url = os.environ.get(STORE_VARIABLE, "").strip()
-    if not url:
-        return None
+    return _checked(url) if url else None
+
+
+def use_store(url: str) -> None:
+    """Use this database for the rest of the process and its children. Raises UsageError for another kind of URL."""
+    os.environ[STORE_VARIABLE] = _checked(url.strip())
+
+
+def _checked(url: str) -> str:
     if not url.startswith(("postgresql://", "postgres://")):
         raise UsageError(
             f"the store {masked(url)!r} is not a PostgreSQL URL",
             hint="it reads postgresql://user:password@host:5432/database; leave it away to keep everything in files",
         )
+    if url.partition("://")[2].partition("/")[0].count("@") > 1:
+        raise UsageError(
+            f"the store {masked(url)!r} cannot be read: there is more than one @ before the host",
+            hint="write an @ inside user or password as %40, a / as %2F, a : as %3A",
+        )
     return url
-
-
-def use_store(url: str) -> None:
-    """Use this database for the rest of the process and its children. Raises UsageError for another kind of URL."""
-    os.environ[STORE_VARIABLE] = url
-    store_url()
 
 
 def catalogue_place() -> Place:
@@ -71,8 +78,12 @@ def run_place(run_id: str) -> Place:
 
 
 def run_schema(run_id: str) -> str:
-    """The name of a run's schema: PostgreSQL names have at most 63 bytes, a UUID without dashes has 32."""
-    return f"{CATALOGUE_SCHEMA}_run_{re.sub(r'[^0-9a-z]', '_', run_id.replace('-', '').lower())[:40]}"
+    """The name of a run's schema, another one for each run: PostgreSQL names have at most 63 bytes, a UUID has 32 digits."""
+    name = run_id.replace("-", "")
+    if not _UUID.fullmatch(run_id):
+        digest = hashlib.sha256(run_id.encode()).hexdigest()
+        name = f"{re.sub(r'[^0-9a-z]', '_', run_id.lower())[:20]}_{digest[:16]}"
+    return f"{CATALOGUE_SCHEMA}_run_{name}"
 
 
 def file_of(place: Place) -> Path:

@@ -7,8 +7,8 @@
   whatever it then puts into the store is later than the last look.
 - *Journal, openings, lessons.* Rows stay, except those of removed runs that no other run rests on. The count of openings
   of a sealed test set never loses one.
-- *Leftovers.* Temporary files nobody can still be writing, job folders of dead owners, folders of runs the catalogue does
-  not know, which a kill can leave while a fork is made or a run removed.
+- *Leftovers.* Temporary files nobody can still be writing, job folders of dead owners, folders and schemas of runs the
+  catalogue does not know, which a kill can leave while a fork is made or a run removed.
 
 Removing a run deletes its row first. A kill in between leaves leftovers, never half a run.
 """
@@ -24,14 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from state.errors import RunHeld
-from tools.artifacts import FolderArtifacts, open_artifacts
+from tools.artifacts import ArtifactStore, open_artifacts
 from tools.catalogue import Catalogue, RunRow
-from tools.checkpoints import DOOMED, PRUNE
-from tools.database import BUSY_SECONDS, check_format, named_errors
+from tools.database import BUSY_SECONDS, check_format, named_errors, open_database
 from tools.drivers import drive_run, driver_of
 from tools.home import home, run_folder, runs_folder
-from tools.places import file_of, run_place
+from tools.places import Place, Schema, run_place, store_url
 from tools.references import idle_rows, needs_of
+from tools.threadsql import DOOMED, PRUNE
 
 UNOWNED_AFTER = 3600.0
 """Seconds after which a run's folder that the catalogue does not know counts as left behind, not as being made."""
@@ -65,18 +65,26 @@ class Collected:
 def prune_run(run: RunRow, *, dry_run: bool = False) -> Pruned:
     """Delete the checkpoints a run does not need to go on, and give their space back to the disk.
 
-    Holds the run's lock meanwhile; a run that is driven is skipped. Raises StoreError when the file cannot be used.
+    Holds the run's lock meanwhile; a run that is driven is skipped. Raises StoreError when the database cannot be used.
     """
-    path = file_of(run_place(run.id))
-    if not path.is_file():
-        return Pruned(run.name, skipped="it has no database")
+    place = run_place(run.id)
+    database = open_database(place, "run")
     try:
+        if not database.exists():
+            return Pruned(run.name, skipped="it has no database")
         with drive_run(run.id):
-            check_format(path, "run")
-            with named_errors(path):
-                return _prune_database(path, run, dry_run=dry_run)
+            if isinstance(place, Schema):
+                from tools.postgres.housekeeping import prune_schema
+
+                count, size = prune_schema(place, dry_run=dry_run)
+                return Pruned(run.name, count, size)
+            check_format(place, "run")
+            with named_errors(place):
+                return _prune_database(place, run, dry_run=dry_run)
     except RunHeld as error:
         return Pruned(run.name, skipped=error.message)
+    finally:
+        database.close()
 
 
 def _prune_database(path: Path, run: RunRow, *, dry_run: bool) -> Pruned:
@@ -113,7 +121,7 @@ def collect(catalogue: Catalogue, *, without: Collection[str] = (), dry_run: boo
     if dry_run:
         references, rows = _unneeded(catalogue, artifacts, without)
         return Collected(len(references), _sizes(artifacts, references), len(rows))
-    with catalogue.database.write() as db:
+    with catalogue.database.write(long=True) as db:
         driven = [row.name for row in catalogue.runs() if driver_of(row.id) is not None]
         if driven:
             return Collected(skipped=f"{', '.join(driven)} {'is' if len(driven) == 1 else 'are'} being driven")
@@ -127,7 +135,7 @@ def collect(catalogue: Catalogue, *, without: Collection[str] = (), dry_run: boo
 
 
 def _unneeded(
-    catalogue: Catalogue, artifacts: FolderArtifacts, without: Collection[str]
+    catalogue: Catalogue, artifacts: ArtifactStore, without: Collection[str]
 ) -> tuple[list[str], list[tuple[str, str]]]:
     needs = needs_of(catalogue, artifacts, without)
     kept = {row.id for row in catalogue.runs()} - set(without)
@@ -135,7 +143,7 @@ def _unneeded(
     return [reference for reference in artifacts.refs() if reference not in needs.references], rows
 
 
-def _sizes(artifacts: FolderArtifacts, references: Iterable[str]) -> int:
+def _sizes(artifacts: ArtifactStore, references: Iterable[str]) -> int:
     return sum(artifacts.size(reference) for reference in references)
 
 
@@ -155,18 +163,33 @@ def remove_runs(catalogue: Catalogue, runs: Collection[RunRow]) -> int:
             for run in runs:
                 db.execute("DELETE FROM runs WHERE id = ?", [run.id])
         for run in runs:
+            size += _drop_schema(run_place(run.id))
             shutil.rmtree(run_folder(run.id), ignore_errors=True)
             shutil.rmtree(home() / "jobs" / run.id, ignore_errors=True)
     return size
 
 
+def _drop_schema(place: Place) -> int:
+    """Remove a run's database where it lies apart from the run's folder; the bytes it took."""
+    if not isinstance(place, Schema):
+        return 0
+    database = open_database(place, "run")
+    try:
+        size = database.size()
+        database.drop()
+        return size
+    finally:
+        database.close()
+
+
 # ---- leftovers --------------------------------------------------------------------------------------------------
 
 
-def sweep(catalogue: Catalogue, *, dry_run: bool = False) -> list[Path]:
+def sweep(catalogue: Catalogue, *, dry_run: bool = False) -> list[Place]:
     """Remove what dead processes left behind, and say what it was. Safe beside processes that are at work."""
+    url = store_url()
     known = {row.id for row in catalogue.runs()}
-    found = [
+    found: list[Place] = [
         folder
         for folder in runs_folder().iterdir()
         if folder.is_dir()
@@ -174,10 +197,17 @@ def sweep(catalogue: Catalogue, *, dry_run: bool = False) -> list[Path]:
         and time.time() - _touched(folder) > UNOWNED_AFTER
         and driver_of(folder.name) is None
     ]
+    if url is not None:
+        from tools.postgres.housekeeping import unowned_schemas
+
+        found += unowned_schemas(url, known, UNOWNED_AFTER)
     if dry_run:
         return found
-    for folder in found:
-        shutil.rmtree(folder, ignore_errors=True)
+    for one in found:
+        if isinstance(one, Schema):
+            _drop_schema(one)
+        else:
+            shutil.rmtree(one, ignore_errors=True)
     open_artifacts().sweep()
     sweep_jobs()
     return found

@@ -14,10 +14,9 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from state.errors import ArtifactMissing
@@ -25,12 +24,14 @@ from state.records import content_key
 from tools.artifacts import ArtifactStore
 from tools.catalogue import Catalogue
 from tools.database import BUSY_SECONDS, check_format, named_errors
-from tools.places import file_of, run_place
+from tools.places import Place, Schema, run_place
 
 _REFERENCE = re.compile(rb"sha256:[0-9a-f]{64}")
 _COLUMNS = {
     "checkpoints": ("checkpoint",),
     "writes": ("value",),
+    "checkpoint_blobs": ("blob",),
+    "checkpoint_writes": ("blob",),
     "events": ("data",),
     "candidates": ("record",),
     "exchanges": ("question", "answer"),
@@ -62,7 +63,7 @@ def needs_of(catalogue: Catalogue, artifacts: ArtifactStore, without: Collection
     rows = [row for row in catalogue.runs() if row.id not in without]
     for row in rows:
         needs.references |= _found(json.dumps([row.summary, row.settings]).encode())
-        needs.add(_needs_of_database(file_of(run_place(row.id))))
+        needs.add(_needs_of_database(run_place(row.id)))
     needs.references = _closure(artifacts, needs.references)
     kept, journal = {row.id for row in rows}, list(_journal(catalogue))
     before = -1
@@ -70,7 +71,7 @@ def needs_of(catalogue: Catalogue, artifacts: ArtifactStore, without: Collection
         before = len(needs.references)
         for entry in journal:
             if _is_needed(entry, needs, kept):
-                needs.references |= _found(entry.result)
+                needs.references |= _found(entry.result) | _found(entry.intent)
     return needs
 
 
@@ -91,6 +92,8 @@ class _Entry:
     run_id: str
     kind: str
     result: str
+    intent: str
+    """What was decided before: the job, of which its result may have to be made again."""
 
 
 def _is_needed(row: _Entry, needs: Needs, kept: Collection[str]) -> bool:
@@ -100,26 +103,42 @@ def _is_needed(row: _Entry, needs: Needs, kept: Collection[str]) -> bool:
 
 
 def _journal(catalogue: Catalogue) -> Iterator[_Entry]:
-    for row in catalogue.database.read("SELECT key, run_id, kind, result FROM journal ORDER BY number"):
-        yield _Entry(row["key"], row["run_id"], row["kind"], row["result"] or "")
+    for row in catalogue.database.read("SELECT key, run_id, kind, result, intent FROM journal ORDER BY number"):
+        yield _Entry(row["key"], row["run_id"], row["kind"], row["result"] or "", row["intent"] or "")
 
 
-def _needs_of_database(path: Path) -> Needs:
-    needs = Needs()
-    if not path.is_file():
-        return needs
-    check_format(path, "run")
-    with named_errors(path), closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+Rows = Iterable[Sequence[Any]]
+Ask = Callable[[str], Rows]
+"""A statement → its rows, all statements seeing the database at the same moment."""
+
+
+def _needs_of_database(place: Place) -> Needs:
+    if isinstance(place, Schema):
+        from tools.postgres.reading import one_moment
+
+        with one_moment(place) as (tables, ask):
+            return _needs_of_tables(tables, ask)
+    if not place.is_file():
+        return Needs()
+    check_format(place, "run")
+    with named_errors(place), closing(sqlite3.connect(place, timeout=BUSY_SECONDS)) as connection:
         connection.execute("BEGIN")  # one moment for all tables
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        for table in _COLUMNS.keys() & tables:
-            columns = ", ".join(_COLUMNS[table])
-            for row in connection.execute(f"SELECT {columns} FROM {table}"):  # noqa: S608 - names of our own tables
-                for cell in row:
-                    needs.references |= _found(cell)
-        for (record,) in connection.execute("SELECT record FROM candidates"):
+        return _needs_of_tables(tables, connection.execute)
+
+
+def _needs_of_tables(tables: set[str], ask: Ask) -> Needs:
+    needs = Needs()
+    for table in _COLUMNS.keys() & tables:
+        # In a file a checkpoint is bytes; in a schema it is JSON, and what is large lies in blobs.
+        for column in _COLUMNS[table]:
+            for (cell,) in ask(f"SELECT {column} FROM {table}"):  # noqa: S608 - names of our own tables
+                needs.references |= _found(cell)
+    if "candidates" in tables:
+        for (record,) in ask("SELECT record FROM candidates"):
             needs.keys |= {key for attempt in json.loads(record).get("attempts", []) for key in attempt["receipts"]}
-        for (question,) in connection.execute("SELECT question FROM exchanges"):
+    if "exchanges" in tables:
+        for (question,) in ask("SELECT question FROM exchanges"):
             turns = json.loads(question).get("turns") or []
             needs.replies |= {content_key(turn["reply"]) for turn in turns if turn.get("reused")}
     return needs
@@ -144,5 +163,7 @@ def _closure(artifacts: ArtifactStore, references: Iterable[str]) -> set[str]:
 
 
 def _found(content: Any) -> set[str]:
+    if isinstance(content, dict):
+        content = json.dumps(content)
     data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     return {match.decode() for match in _REFERENCE.findall(data)} if isinstance(data, bytes) else set()

@@ -1,6 +1,6 @@
 """The database of one run: what happened (events), the candidates (append-only, versioned), exchanges with experts.
 
-LangGraph's checkpointer keeps its tables in the same file through a connection of its own.
+LangGraph's checkpointer keeps its tables in the same database through a connection of its own.
 
 The candidate log answers for forks: a row is never changed, its version is its place in the log, and a graph state
 holds the newest version that belongs to it. Reading with that version gives the candidates exactly as that state knew
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from state.candidate import Candidate
 from state.records import canonical_json
@@ -20,15 +20,17 @@ from tools.database import clean, open_database, pack
 from tools.history import History
 from tools.places import Place
 
-if TYPE_CHECKING:
-    import sqlite_utils
+_ALL = 2**62
+"""A version that no log reaches."""
 
 
 class RunLog:
-    """Rows of a run's database. Reading never creates the file; every write is durable when it returns."""
+    """Rows of a run's database. Reading never creates it; every write is durable when it returns."""
 
     def __init__(self, place: Place) -> None:
         self.database = open_database(place, "run")
+        self._records: dict[tuple[int, str], Candidate] = {}
+        """Place in the log and time → candidate, of the rows that were read. Rows never change."""
 
     def close(self) -> None:
         self.database.close()
@@ -39,7 +41,7 @@ class RunLog:
         """Append an event and return its number, which grows within the run."""
         row = {"time": now(), "kind": kind, "role": role, "text": clean(text), "data": pack(data or {})}
         with self.database.write() as db:
-            return _insert(db, "events", row)
+            return db.insert("events", row)
 
     def events(self, after: int = 0) -> list[dict[str, Any]]:
         """Events with a number above `after`, in order: {seq, time, kind, role, text, data}."""
@@ -67,7 +69,7 @@ class RunLog:
 
     def stored_checkpoints(self, ids: Collection[str]) -> set[str]:
         """Those of these checkpoints that are still stored; the others were pruned, or never lay here."""
-        if not self.database.read("SELECT 1 FROM sqlite_master WHERE name = 'checkpoints'"):
+        if not self.database.has_table("checkpoints"):
             return set()
         rows = self.database.read("SELECT DISTINCT checkpoint_id FROM checkpoints")
         return {row["checkpoint_id"] for row in rows} & set(ids)
@@ -87,19 +89,33 @@ class RunLog:
             )
             if latest and latest[0]["record"] == record:
                 return int(latest[0]["version"])
-            return _insert(db, "candidates", {"id": candidate.id, "record": record, "created": now()})
+            return db.insert("candidates", {"id": candidate.id, "record": record, "created": now()})
 
     def candidates(self, version: int | None = None) -> dict[str, Candidate]:
-        """The latest record of each candidate among rows up to `version` (all when None), in order of appearance."""
+        """The latest record of each candidate among rows up to `version` (all when None), in order of appearance.
+
+        Each row is read and validated once: every step of a branch asks, and there may be a thousand branches.
+        """
         rows = self.database.read(
-            "SELECT log.record FROM candidates AS log JOIN ("
+            "SELECT log.version, log.created FROM candidates AS log JOIN ("
             "  SELECT min(version) AS first, max(version) AS latest FROM candidates"
-            "  WHERE ?1 IS NULL OR version <= ?1 GROUP BY id"
+            "  WHERE version <= ? GROUP BY id"
             ") AS seen ON log.version = seen.latest ORDER BY seen.first",
-            [version],
+            [_ALL if version is None else version],
         )
-        found = (Candidate.model_validate_json(row["record"]) for row in rows)
+        places = [(int(row["version"]), str(row["created"])) for row in rows]
+        if unread := {place for place in places if place not in self._records}:
+            self._read(unread)
+        found = (self._records[place] for place in places)
         return {candidate.id: candidate for candidate in found}
+
+    def _read(self, places: set[tuple[int, str]]) -> None:
+        first, last = min(places)[0], max(places)[0]
+        sql = "SELECT version, created, record FROM candidates WHERE version BETWEEN ? AND ?"
+        for row in self.database.read(sql, [first, last]):
+            place = (int(row["version"]), str(row["created"]))
+            if place in places:
+                self._records[place] = Candidate.model_validate_json(row["record"])
 
     # ---- exchanges with experts ----------------------------------------------------------------------------
 
@@ -131,7 +147,7 @@ class RunLog:
             "error": clean(error),
         }
         with self.database.write() as db:
-            return _insert(db, "exchanges", row)
+            return db.insert("exchanges", row)
 
     def exchanges(self) -> list[dict[str, Any]]:
         """All exchanges in order, each with the fields of `put_exchange` and `number`, `time`."""
@@ -141,10 +157,3 @@ class RunLog:
             row["answer"] = None if row["answer"] is None else json.loads(row["answer"])
             row["cached"] = bool(row["cached"])
         return rows
-
-
-def _insert(db: sqlite_utils.Database, table: str, row: dict[str, Any]) -> int:
-    """Insert a row and return the number SQLite gave it."""
-    number = db.table(table).insert(row).last_pk
-    assert isinstance(number, int)
-    return number

@@ -13,6 +13,7 @@ from state.jobs import Job, Receipt
 from state.records import content_key
 from state.release import ReleaseMember
 from state.task import Prepared, Task
+from tools.crash import crash_point
 from tools.expectation import expect_sealed
 from tools.receipts import Number, number_id, record_numbers
 from tools.scoring import check_predictions, interval, score
@@ -42,6 +43,7 @@ async def open_sealed_test(
         code_hash=content_key([member.program for member in members]),
         data_hash=prepared.source,
     )
+    crash_point("after-opening")
     receipts = await _predict_jobs(desk, task, members, prepared.sealed_features)
     sealed = desk.artifacts.get_frame(prepared.sealed_labels)
     predictions = _mean(desk, task, len(sealed), members, receipts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 from state.candidate import Candidate, Score
 from state.jobs import Job, Receipt
 from state.task import Prepared, Task
+from tools.decisions import decide, decided, time_left
 from tools.scoring import check_predictions, make_score
 from tools.selection import OutOfFold
 from tools.units import at, units_of
@@ -37,6 +39,13 @@ class FoldRun:
     outcome: str = "done"
     problem: str = ""
     out_of_time: bool = False
+    _numbers: list[int] = field(default_factory=list)
+
+    def add(self, fold: int, receipt: Receipt) -> None:
+        """Receipts lie by fold, not by which ended first: nothing computed from them may depend on the clock."""
+        place = bisect(self._numbers, fold)
+        self._numbers.insert(place, fold)
+        self.receipts.insert(place, receipt)
 
 
 async def run_folds(
@@ -51,7 +60,10 @@ async def run_folds(
     await _fold(desk, task, prepared, program, 0, run, label, share / max(1.0, count / desk.slots))
     if run.problem or not run.predictions:
         return run
-    rest = _affordable(desk, run.receipts[0], count - 1)
+    subject = {"candidate": label, "program": program, "folds": prepared.train_files}
+    rest = decide(desk, "folds", subject, lambda: {"folds": list(_affordable(desk, run.receipts[0], count - 1))})[
+        "folds"
+    ]
     run.out_of_time = len(rest) < count - 1
     each = share / max(1.0, count / desk.slots)
     await asyncio.gather(*(_fold(desk, task, prepared, program, fold, run, label, each) for fold in rest))
@@ -98,7 +110,7 @@ async def _fold(
     except _OutOfTime:
         run.out_of_time = True
         return
-    run.receipts.append(receipt)
+    run.add(fold, receipt)
     desk.say(
         "job",
         "runner",
@@ -118,6 +130,16 @@ class _OutOfTime(Exception):
 
 def _too_late(desk: Workbench, run: FoldRun, job: Job) -> bool:
     """Whether a fold must not start. What the journal knows costs nothing; something must be found, however late."""
+    subject = {"fold": job.label, "files": job.files}
+    if decided(desk, "too late", subject) is not None:
+        return True
+    late = _is_late(desk, run, job)
+    if late:
+        decide(desk, "too late", subject, lambda: {"late": True})
+    return late
+
+
+def _is_late(desk: Workbench, run: FoldRun, job: Job) -> bool:
     left = desk.budget.search_left()
     known = [receipt.seconds for receipt in run.receipts if not receipt.reused]
     if left > max(known, default=0.0):
@@ -130,7 +152,7 @@ def _too_late(desk: Workbench, run: FoldRun, job: Job) -> bool:
 def _take(desk: Workbench, task: Task, prepared: Prepared, fold: int, receipt: Receipt, run: FoldRun) -> None:
     """Validate what a fold returned; keep its predictions or its failure."""
     if not receipt.ok:
-        if receipt.status == "timeout" and run.predictions and desk.budget.search_left() <= 0:
+        if receipt.status == "timeout" and run.predictions and time_left(desk, "fold", receipt.key).search <= 0:
             run.out_of_time = True  # the search ended, not the program
             return
         run.outcome = receipt.status if receipt.status in {"timeout", "memory", "signal"} else "error"
@@ -146,13 +168,22 @@ def _take(desk: Workbench, task: Task, prepared: Prepared, fold: int, receipt: R
 
 def fold_rows(desk: Workbench, prepared: Prepared, fold: int) -> np.ndarray:
     """Positions of a fold's validation rows, in the order its predictions come."""
-    return desk.artifacts.get_frame(prepared.valid_files[fold])["row"].to_numpy().astype(int)
+    return _rows_of(desk, prepared.valid_files[fold])
+
+
+def _rows_of(desk: Workbench, file: str) -> np.ndarray:
+    return desk.artifacts.get_frame(file)["row"].to_numpy().astype(int)
 
 
 def pool(desk: Workbench, prepared: Prepared, predictions: dict[int, np.ndarray]) -> OutOfFold:
     """Out-of-fold predictions of all finished folds, by ascending position."""
-    rows = np.concatenate([fold_rows(desk, prepared, fold) for fold in sorted(predictions)])
-    values = np.concatenate([predictions[fold] for fold in sorted(predictions)])
+    return pool_files(desk, {prepared.valid_files[fold]: predictions[fold] for fold in sorted(predictions)})
+
+
+def pool_files(desk: Workbench, predictions: dict[str, np.ndarray]) -> OutOfFold:
+    """Predictions of folds, by the reference of their validation rows, by ascending position."""
+    rows = np.concatenate([_rows_of(desk, file) for file in predictions])
+    values = np.concatenate(list(predictions.values()))
     order = np.argsort(rows, kind="stable")
     return OutOfFold(rows[order], values[order])
 

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from state.brief import Brief
 from state.candidate import Candidate
-from state.errors import RunPaused
+from state.errors import RunHeld, RunPaused
 from state.jobs import Job, Limits, Receipt
 from state.profile import Profile
 from state.records import to_plain
@@ -24,10 +25,16 @@ from state.settings import Settings
 from state.task import Prepared, Task
 from tools.artifacts import ArtifactStore, open_artifacts, refs_in
 from tools.budget import Budget
+from tools.crash import crash_point
+from tools.damage.artifacts import artifact_problem
+from tools.damage.healing import plain_job, whole_job
+from tools.decisions import decide, decided
+from tools.disk import check_room
 from tools.executors import Executor
 from tools.experts import Expert
-from tools.home import home
+from tools.home import home, run_folder
 from tools.journal import Journal
+from tools.runmanifest import ManifestKeeper
 from tools.store import Catalogue, RunLog, open_catalogue, open_run_log
 
 if TYPE_CHECKING:
@@ -68,6 +75,9 @@ class Workbench:
     _brief: tuple[str, Brief] | None = None
     _gate: asyncio.Semaphore | None = None
     _running: int = 0
+    _told_lost: set[str] = field(default_factory=set)
+    _job_bytes: int = 0
+    """Inputs of the largest job that was started."""
 
     # ---- facts ----
 
@@ -139,8 +149,16 @@ class Workbench:
     def record(self, candidate: Candidate, role: str, **more: Any) -> int:
         """Put a candidate's newest record into the log and tell it. Returns the log's version."""
         version = self.log.put_candidate(candidate)
+        crash_point("after-record")
         self.say("candidate", role, candidate=candidate_brief(candidate, **more))
         return version
+
+    # ---- what the run's database is known to hold ----
+
+    @cached_property
+    def manifest(self) -> ManifestKeeper:
+        """Writes `run.json` in the run's folder."""
+        return ManifestKeeper(run_folder(self.run_id), self.catalogue, self.log, self.run_id)
 
     # ---- running jobs ----
 
@@ -149,13 +167,52 @@ class Workbench:
         key = job.key(self.versions)
 
         async def run() -> dict[str, Any]:
+            size = sum(self.artifacts.size(reference) for reference in job.files.values())
+            self._job_bytes = max(self._job_bytes, size)
+            check_room(home(), 2 * size)
             return (await self.executor.submit(job, key)).plain()
 
-        # A limit says something about this run's time and memory, not about the program: it is not remembered.
+        cut = decided(self, "cut short", key) if job.kind == "fold" else None
+        if cut is not None:
+            return Receipt.model_validate(cut).but(reused=True)
+        # A limit says something about this run's time and memory, not about the program: other runs do not remember it.
         result, reused = await self.journal.effect(
-            key, job.kind, run, keep=lambda receipt: receipt["status"] in {"done", "error", "bad output"}
+            key,
+            job.kind,
+            run,
+            keep=lambda receipt: receipt["status"] in {"done", "error", "bad output"},
+            intent=plain_job(self, job),
         )
+        if job.kind == "fold" and result["status"] == "timeout":
+            decide(self, "cut short", key, lambda: result)
         return Receipt.model_validate(result).but(reused=reused)
+
+    @property
+    def step_bytes(self) -> int:
+        """Bytes a step is expected to write: the data read and framed, then its copies for the jobs of all slots."""
+        data = Path(self.settings.data).expanduser()
+        read = data.stat().st_size if self.settings.data and data.is_file() else 0
+        return max(4 * read, 2 * self.slots * self._job_bytes)
+
+    def job_of(self, key: str, run_id: str = "") -> Job | None:
+        """The job behind a finished effect of this run, or of another; None when the journal does not have it."""
+        journal = Journal(self.catalogue, run_id) if run_id else self.journal
+        kept = journal.intention(key)
+        return None if kept is None or "job" not in kept else whole_job(self, kept)
+
+    def is_intact(self, result: dict[str, Any]) -> bool:
+        """Whether everything a stored result refers to is there and whole; otherwise its effect is made again."""
+        for reference in refs_in(result.get("outputs", {})):
+            if what := artifact_problem(self.artifacts, reference):
+                if reference in self._told_lost:
+                    return False
+                self._told_lost.add(reference)
+                effect = f"{result.get('kind', 'effect')} {str(result.get('key', ''))[:16]}"
+                self.say(
+                    "note", "", f"damage: artifact {reference} {what}; {effect} is made again", reference=reference
+                )
+                return False
+        return True
 
     async def start(self, make: Callable[[], Job]) -> Receipt:
         """Wait for a free slot, build the job (with the time left at that moment) and execute it.
@@ -188,6 +245,11 @@ class Workbench:
             seconds=max(1.0, min(seconds, cap) if cap else seconds),
             memory_mb=self.settings.memory_mb or default_memory_mb(self.slots),
         )
+
+    def abandon(self, _: RunHeld) -> None:
+        """The run was lost to another process: end its programs here and start none. Writes nothing."""
+        self.draining = True
+        self.executor.close()
 
     def close(self) -> None:
         self.executor.close()
@@ -251,11 +313,12 @@ def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = N
         artifacts=artifacts,
         catalogue=catalogue,
         log=open_run_log(run_id),
-        journal=Journal(catalogue, run_id, settings.fresh, intact=lambda result: _intact(artifacts, result)),
+        journal=Journal(catalogue, run_id, settings.fresh),
         executor=executor,
         budget=budget or Budget(settings.time_limit),
         slots=slots,
     )
+    bench.journal.intact, bench.journal.tell = bench.is_intact, bench.note
     _OPEN[run_id] = bench
     if tier == "T3":
         bench.note(f"programs run in sandbox tier {mark(tier)}")
@@ -270,11 +333,6 @@ def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = N
 def opened_workbench(run_id: str) -> Workbench | None:
     """The run's workbench when this process has one open."""
     return _OPEN.get(run_id)
-
-
-def _intact(artifacts: ArtifactStore, result: dict[str, Any]) -> bool:
-    """Whether everything a stored result refers to is still there; otherwise its effect is made again."""
-    return all(artifacts.has(reference) for reference in refs_in(result.get("outputs", {})))
 
 
 def close_workbench(run_id: str) -> None:

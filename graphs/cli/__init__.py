@@ -27,7 +27,7 @@ def _run() -> int:
     from state.errors import EXIT_PAUSED, ModelwrightError
 
     try:
-        code = app(prog_name="modelwright", standalone_mode=False)
+        code = app(_store_first(sys.argv[1:]), prog_name="modelwright", standalone_mode=False)
     except ModelwrightError as error:
         _fail(error.message, error.hint, error.exit_code)
     except TyperException as error:
@@ -36,9 +36,33 @@ def _run() -> int:
         # The reader of our output went away (`| head`); nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        from tools.disk import is_about_disk, named
+
+        if not is_about_disk(error):
+            raise
+        refused = named(error)
+        _fail(refused.message, refused.hint, refused.exit_code)
     if code == EXIT_PAUSED:
         sys.stderr.write("\nstopped\n")
     return code if isinstance(code, int) else 0
+
+
+def _store_first(words: list[str]) -> list[str]:
+    """The command's words with `--store URL`, which every command takes, in front."""
+    front: list[str] = []
+    rest = list(words)
+    end = rest.index("--") if "--" in rest else len(rest)
+    for place in reversed(range(end)):
+        if rest[place] == "--store" and place + 1 < end:
+            front = rest[place : place + 2] + front
+            del rest[place : place + 2]
+        elif rest[place].startswith("--store="):
+            front.insert(0, rest.pop(place))
+        else:
+            continue
+        end = rest.index("--") if "--" in rest else len(rest)
+    return [*front, *rest]
 
 
 def _refuse(error: Any) -> NoReturn:

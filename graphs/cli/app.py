@@ -220,6 +220,10 @@ def resume(
     run_timeout: RunTimeoutOption = None,
     memory_mb: MemoryOption = None,
     review: ReviewOption = None,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="Go through a damaged run again; what has finished comes from the journal"),
+    ] = False,
     output_json: JsonOption = False,
 ) -> None:
     """Go on with an interrupted, paused or waiting run; finished trainings are not run again."""
@@ -236,7 +240,8 @@ def resume(
         "memory_mb": memory_mb,
         "review": _listed(review),
     }
-    drive_resume(run, answers={}, overrides=checked_overrides(given), output_json=output_json, began=began)
+    overrides = checked_overrides(given)
+    drive_resume(run, answers={}, overrides=overrides, rebuild=rebuild, output_json=output_json, began=began)
 
 
 @app.command()
@@ -458,11 +463,40 @@ def report(
 
 
 @app.command()
-def doctor(output_json: JsonOption = False) -> None:
-    """Check what this machine offers: Python, libraries, sandbox, disk, keys."""
+def studio(
+    port: Annotated[int | None, typer.Option(help="Port to listen on (default: 2024, or a free one)")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; only this machine's own")] = "127.0.0.1",
+    hosted: Annotated[bool, typer.Option("--hosted", help="Let LangChain's hosted Studio page in")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open that page")] = False,
+    output_json: JsonOption = False,
+) -> None:
+    """Serve all runs to LangGraph Studio and the LangGraph SDK, on this machine only and with a token."""
+    from graphs.cli.studio import studio_command
+
+    studio_command(host=host, port=port, hosted=hosted, browser=not no_browser, output_json=output_json)
+
+
+@app.command()
+def doctor(
+    run: Annotated[
+        str | None, typer.Argument(help="Look at all of this run instead: name, id prefix, or 'last'", metavar="[RUN]")
+    ] = None,
+    repair_catalogue: Annotated[
+        bool,
+        typer.Option("--repair-catalogue", help="Make a new catalogue in the place of a lost or damaged one"),
+    ] = False,
+    output_json: JsonOption = False,
+) -> None:
+    """Check what this machine offers: Python, libraries, sandbox, disk, keys; or whether a run is as it was written."""
+    from graphs.cli.damage import damage_screen, repair_screen
     from graphs.cli.doctor import doctor_screen
 
-    doctor_screen(output_json)
+    if repair_catalogue:
+        repair_screen(output_json=output_json)
+    elif run is not None:
+        damage_screen(run, output_json=output_json)
+    else:
+        doctor_screen(output_json)
 
 
 def _version(wanted: bool) -> None:
@@ -478,8 +512,19 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version")
     ] = False,
+    store: Annotated[
+        str,
+        typer.Option(
+            help="PostgreSQL database that holds everything, for several machines (default: MODELWRIGHT_STORE, else "
+            "files); may also stand after the command",
+            metavar="URL",
+        ),
+    ] = "",
 ) -> None:
-    pass
+    if store:
+        from tools.places import use_store
+
+        use_store(store)
 
 
 def _began() -> float:

@@ -21,15 +21,33 @@ def build_command(settings: Settings, *, output_json: bool, began: float) -> Non
 
 
 def drive_resume(
-    reference: str, *, answers: dict[str, Any], overrides: dict[str, Any], output_json: bool, began: float
+    reference: str,
+    *,
+    answers: dict[str, Any],
+    overrides: dict[str, Any],
+    output_json: bool,
+    began: float,
+    rebuild: bool = False,
 ) -> None:
-    """Go on with a run. began: monotonic time from which this invocation counts against the run's limit."""
+    """Go on with a run, or through it again. began: monotonic time from which this counts against the run's limit."""
+    _refuse_if_driven(reference)
     with open_progress(began) as progress:
-        progress.recall(_earlier_events(reference))
+        if not rebuild:
+            progress.recall(_earlier_events(reference))
         from graphs import session
 
-        outcome = session.resume(reference, answers=answers, overrides=overrides, listener=progress, began=began)
+        outcome = session.resume(
+            reference, answers=answers, overrides=overrides, rebuild=rebuild, listener=progress, began=began
+        )
     finish(outcome, output_json=output_json)
+
+
+def _refuse_if_driven(reference: str) -> None:
+    """Raises RunHeld before anything heavy is imported: who comes second is told so within a second."""
+    from graphs.cli.screens import find_run
+    from tools.drivers import check_driver
+
+    check_driver(find_run(reference).id)
 
 
 def _earlier_events(reference: str) -> list[dict[str, Any]]:

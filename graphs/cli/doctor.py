@@ -60,12 +60,15 @@ def examine() -> dict[str, Any]:
     if os.environ.get("LANGSMITH_TRACING", "").lower() == "true":
         problems.append("LANGSMITH_TRACING is on: LangGraph will send traces to the network; unset it to stay offline")
     problems += sandbox_problems(tried)
+    store, trouble = _store()
+    problems += trouble
     return {
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": cores(),
         "memory": f"{memory:.1f} GiB free",
         "home": f"{home()} ({free:.1f} GiB free)",
+        "store": store,
         "sandbox": tried.name,
         "left open": "; ".join(sandbox_openings(tried)) or "nothing known",
         "libraries": libraries,
@@ -75,6 +78,25 @@ def examine() -> dict[str, Any]:
         else "no OPENAI_API_KEY (not needed: the builtin expert works without)",
         "problems": problems,
     }
+
+
+def _store() -> tuple[str, list[str]]:
+    """Where everything is kept, and what is wrong with it; a password is not shown."""
+    from state.errors import ModelwrightError
+    from tools.places import CATALOGUE_SCHEMA, Schema, masked, store_url
+
+    url = store_url()
+    if url is None:
+        return "files in the home folder", []
+    from tools.postgres.session import Session
+
+    session = Session(Schema(url, CATALOGUE_SCHEMA))
+    try:
+        return f"{masked(url)}, PostgreSQL {session.server_version()}", []
+    except ModelwrightError as error:
+        return f"{masked(url)}, not usable", [f"{error.message}: {error.hint}"]
+    finally:
+        session.close()
 
 
 def _versions(names: Any, *, missing: bool = False) -> dict[str, str]:

@@ -12,7 +12,7 @@ from state.errors import InputError, Problem
 from state.settings import Settings
 
 PREFIX = "MODELWRIGHT_"
-_NO_SETTINGS = frozenset({"MODELWRIGHT_HOME", "MODELWRIGHT_CRASH"})
+_NO_SETTINGS = frozenset({"MODELWRIGHT_HOME", "MODELWRIGHT_STORE", "MODELWRIGHT_LEASE_SECONDS", "MODELWRIGHT_CRASH"})
 
 
 def environment_settings() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from graphs.cli.output import print_json, results, say
 from graphs.cli.screens import find_run
 from state.errors import NotFound
-from tools.places import file_of, run_place
+from tools.places import run_place
 from tools.runs import standing
 from tools.store import RunRow, open_run_log
 
@@ -79,7 +79,7 @@ async def _drive(row: RunRow) -> dict[str, Any]:
     from tools.leaks.whole import review_in_full
     from tools.workbench import close_workbench, open_workbench
 
-    async with open_saver(file_of(run_place(row.id))) as saver:
+    async with open_saver(run_place(row.id)) as saver:
         found = await saver.aget_tuple({"configurable": {"thread_id": row.id, "checkpoint_ns": ""}})
     if found is None:
         raise NotFound(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from graphs.cli.output import duration, number, print_json, results, say, spread
 from state.errors import NotFound
+from tools.keeping import at_hand, report_of
 from tools.runs import standing
 from tools.store import RunRow, open_catalogue, open_run_log
 
@@ -50,7 +51,7 @@ def runs_screen(limit: int, output_json: bool) -> None:
 
 def run_screen(reference: str, output_json: bool) -> None:
     """One run."""
-    row = find_run(reference)
+    row = at_hand(find_run(reference))
     if output_json:
         print_json(row.plain() | {"status": standing(row), "numbers": _numbers(row)})
         return
@@ -195,17 +196,17 @@ def leaderboard_screen(reference: str, output_json: bool) -> None:
 def report_screen(reference: str, open_it: bool) -> None:
     """Where the report lies; in the browser when asked."""
     row = find_run(reference)
-    path = row.summary.get("report")
-    if not path or not Path(path).is_file():
+    path = report_of(row)
+    if path is None or not path.is_file():
         known = standing(row)
-        gone = f"its report is not at {path!r} any more" if path else f"it is {known}"
+        gone = f"its report is not at {str(path)!r} any more" if path else f"it is {known}"
         hint = f"`modelwright {'log' if known == 'running' else 'resume'} {row.name}`"
         raise NotFound(f"run {row.name!r} has no report: {gone}", hint="" if path else hint)
     print(path)  # noqa: T201 - the result of this command
     if open_it:
         import webbrowser
 
-        if not webbrowser.open(Path(path).as_uri()):
+        if not webbrowser.open(path.as_uri()):
             raise NotFound("no browser was found on this machine", hint=f"copy the file and open it elsewhere: {path}")
 
 

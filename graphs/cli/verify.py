@@ -52,15 +52,16 @@ def _release(reference: str) -> tuple[Path, RunRow | None]:
             hint="name the folder a build printed as its release, or a run; `modelwright ls` lists the runs",
         )
     from graphs.cli.screens import find_run
+    from tools.keeping import release_of
 
     run = find_run(reference)
-    released = run.summary.get("folder")
-    if not released:
+    released = release_of(run)
+    if released is None:
         raise NotFound(
             f"run {run.name!r} has no release to verify: it is {run.status}",
             hint=f"`modelwright show {run.name}` tells more",
         )
-    return Path(released), run
+    return released, run
 
 
 def _tell(text: str) -> None:

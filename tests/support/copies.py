@@ -18,7 +18,8 @@ def copy_of(built: Built, folder: Path) -> Path:
 def effects(home: Path, run_id: str, *kinds: str) -> set[tuple[str, str, str]]:
     """What the journal knows of a run: (kind, key, when it was begun). A copied row keeps the time of the effect itself."""
     with sqlite3.connect(home / "catalogue.db") as database:
-        rows = database.execute("SELECT kind, key, started FROM journal WHERE run_id = ?", [run_id]).fetchall()
+        sql = "SELECT kind, key, started FROM journal WHERE run_id = ? AND kind <> 'decision'"
+        rows = database.execute(sql, [run_id]).fetchall()
     return {row for row in rows if not kinds or row[0] in kinds}
 
 

@@ -68,13 +68,16 @@ def test_every_program_is_forked_from_the_warm_parent(executor: ProcessExecutor,
 
 
 def test_a_finished_job_leaves_no_files(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
-    """Of a job that ended well only a small note stays until the executor closes, and of a failed one its log."""
+    """Only small notes stay until the executor closes, and then of a failed job its log."""
     root = executor._folders.root
     run(executor, learning_job(artifacts, LOGISTIC), "tidy")
-    assert {path.name for path in (root / "tidy").rglob("*") if path.is_file()} <= {
-        "collected.json", "receipt.json", "job.json", "log.txt",
-    }  # fmt: skip
     run(executor, script_job(artifacts, "print('why'); 1/0"), "untidy")
+    for key in ("tidy", "untidy"):
+        assert {path.name for path in (root / key).rglob("*") if path.is_file()} <= {
+            "collected.json", "receipt.json", "job.json", "log.txt",
+        }  # fmt: skip
+    executor.close()
+    assert not (root / "tidy").exists()
     assert [path.name for path in (root / "untidy").rglob("*") if path.is_file()] == ["log.txt"]
 
 
@@ -280,6 +283,41 @@ def test_a_child_that_ended_before_its_orchestrator_was_killed_is_adopted(tmp_pa
         assert store.get_text(receipt.outputs["nonce"]) == nonce
     finally:
         executor.close()
+
+
+@pytest.mark.parametrize(("point", "executions"), [("before-receipt", 2), ("after-receipt", 1)])
+def test_a_job_whose_keeper_is_killed_runs_again_only_without_a_receipt(
+    artifacts: FolderArtifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, executions: int
+) -> None:
+    """A receipt that is durable counts, also when the keeper that wrote it dies before it tells anybody."""
+    log = tmp_path / "executions"
+    log.touch()
+    log.chmod(0o666)
+    monkeypatch.setenv("MODELWRIGHT_CRASH", f"{point}:1")
+    executor = ProcessExecutor(artifacts, tmp_path / "jobs", slots=1, tier="T3")
+    try:
+        receipt = run(executor, script_job(artifacts, f"open({str(log)!r}, 'a').write('once ')\n"), "key")
+    finally:
+        executor.close()
+    assert receipt.ok
+    assert log.read_text().split() == ["once"] * executions
+
+
+def test_a_failed_program_is_not_run_again_after_a_kill(tmp_path: Path) -> None:
+    """The traceback of a program that failed is adopted as the predictions of one that did not are."""
+    store = FolderArtifacts(tmp_path / "store")
+    job = script_job(store, "import os\nraise ValueError(os.urandom(8).hex())\n")
+    process = orchestrate(tmp_path / "store", tmp_path / "jobs", f"key {job.model_dump_json()}")
+    assert process.stdout is not None
+    first = json.loads(process.stdout.readline())
+    process.kill()
+    process.wait()
+    executor = ProcessExecutor(store, tmp_path / "jobs", slots=1)
+    try:
+        again = run(executor, job, "key")
+    finally:
+        executor.close()
+    assert (again.status, again.error) == ("error", first["error"])
 
 
 def test_closing_ends_running_and_waiting_jobs(artifacts: FolderArtifacts, tmp_path: Path) -> None:

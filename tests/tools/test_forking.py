@@ -162,7 +162,7 @@ def test_another_graph_is_refused(home: Path) -> None:
             place = changed.find(b"graph_version") + len(b"graph_version")
             if place > len(b"graph_version"):
                 changed = changed[: place + 1] + b"9" + changed[place + 2 :]
-            database.execute("UPDATE checkpoints SET checkpoint = ? WHERE rowid = ?", [changed, rowid])
+            database.execute("UPDATE checkpoints SET checkpoint = ?, digest = NULL WHERE rowid = ?", [changed, rowid])
     with pytest.raises(VersionMismatch, match="made by graph 9-"):
         plan_fork("shared", "strategist")
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,17 @@ import pytest
 from tools.catalogue import Catalogue
 from tools.crash import CRASH_POINTS
 from tools.journal import Journal
+from tools.places import Place
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Catalogue:
-    return Catalogue(tmp_path / "catalogue.db")
+def catalogue(places: Callable[[str], Place]) -> Iterator[Catalogue]:
+    """An empty catalogue, in a file and in a shared database."""
+    catalogue = Catalogue(places("catalogue"))
+    yield catalogue
+    catalogue.close()
 
 
 class Effect:
@@ -138,7 +143,7 @@ def test_a_changed_row_is_noticed(catalogue: Catalogue, caplog: pytest.LogCaptur
     with catalogue.database.write() as db:
         db.execute("""UPDATE journal SET result = replace(result, '"made":1', '"made":7')""")
     assert journal.effect_now("key", "fold", effect.now)[0]["made"] == 2
-    assert "journal row key of run run is damaged" in caplog.text
+    assert "row key of run run does not fit its digest" in caplog.text
 
 
 def test_what_was_intended_is_decided_once_per_run(catalogue: Catalogue) -> None:

@@ -160,6 +160,9 @@ class Deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         return found
 
+    def takes_over(self, key):
+        return journal.takes_over(key)
+
 expert = RecordedExpert(LlmExpert("openai:scripted", base_url=address), RunLog(folder / "run.db"), Deadly())
 print(expert.ask(program_question()).code)
 """
@@ -183,7 +186,11 @@ def test_a_killed_process_leaves_nothing_to_pay_twice(tmp_path: Path) -> None:
         assert third.stdout == second.stdout
         assert server.calls == 2
     log = RunLog(tmp_path / "run.db")
-    assert [row["cached"] for row in log.exchanges()] == [False, True]
+    first, second_time = log.exchanges()
+    assert (first["cached"], second_time["cached"]) == (False, True)
+    assert [turn["reused"] for turn in first["question"]["turns"]] == [False, False], (
+        "the reply of the dead is on its bill"
+    )
 
 
 # ---- fallback and opening -----------------------------------------------------------------------------------------------

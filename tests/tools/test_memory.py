@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from state.candidate import Candidate, Member, Plan, Score
 from state.task import Metric, SplitPlan, Task
 from tools.memory import Lesson, add_lesson, lessons, lessons_of, recall, remember
+from tools.places import Place
 from tools.store import Catalogue
 
 ROOT = Path(__file__).parents[2]
@@ -23,8 +25,11 @@ TRAITS = ["small", "missing", "categories"]
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Catalogue:
-    return Catalogue(tmp_path / "catalogue.db")
+def catalogue(places: Callable[[str], Place]) -> Iterator[Catalogue]:
+    """An empty catalogue, in a file and in a shared database."""
+    catalogue = Catalogue(places("catalogue"))
+    yield catalogue
+    catalogue.close()
 
 
 def _task(direction: Literal["higher", "lower"] = "higher") -> Task:
@@ -176,7 +181,7 @@ def test_a_bad_lesson_is_refused_and_none_of_its_run_is_kept(catalogue: Catalogu
     assert lessons(catalogue, TRAITS, "regression") == []
 
 
-def test_a_lesson_of_one_process_changes_what_another_recalls(catalogue: Catalogue) -> None:
+def test_a_lesson_of_one_process_changes_what_another_recalls(tmp_path: Path) -> None:
     """What one process learned is found first by the next one, which knew nothing."""
     script = (
         "import json, sys; from pathlib import Path; from tools.memory import *; from tools.store import Catalogue\n"
@@ -187,7 +192,7 @@ def test_a_lesson_of_one_process_changes_what_another_recalls(catalogue: Catalog
 
     def process(*new: Lesson) -> str:
         return subprocess.run(
-            [sys.executable, "-c", script, str(catalogue.database.path), json.dumps([one.plain() for one in new])],
+            [sys.executable, "-c", script, str(tmp_path / "catalogue.db"), json.dumps([one.plain() for one in new])],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "random"},
             capture_output=True,

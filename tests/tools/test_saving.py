@@ -496,3 +496,19 @@ def test_our_own_process_loads_no_model() -> None:
             if isinstance(node, ast.alias) and node.name in ("pickle", "cloudpickle", "joblib", "load_model"):
                 found.append(name)
     assert found == []
+
+
+def test_equal_models_give_equal_files(tmp_path: Path) -> None:
+    """Fitted twice in different places of memory and at different times, a model has the same bytes in every file."""
+    words, target = np.array(["good day", "bad day", "so so", "fine day"] * 5), np.arange(20) % 2
+    kept = []
+    for name in ("one", "other"):
+        kept.append([object() for _ in range(len(kept) * 1000)])  # addresses differ between the two
+        model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(words, target)
+        folder = tmp_path / name
+        save_model({"model": model, "twice": [model, model]}, folder)
+        kept.append(model)
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert any(name.endswith(".skops") for name in names)
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes(), name

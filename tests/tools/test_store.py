@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +17,35 @@ from hypothesis import strategies as st
 from state.candidate import Candidate, Plan
 from state.errors import NotFound, StoreError, UsageError, VersionMismatch
 from tools.home import home, run_folder
+from tools.places import Place
 from tools.store import Catalogue, RunLog, RunRow
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Catalogue:
+def catalogue(places: Callable[[str], Place]) -> Iterator[Catalogue]:
+    """An empty catalogue, in a file and in a shared database."""
+    catalogue = Catalogue(places("catalogue"))
+    yield catalogue
+    catalogue.close()
+
+
+@pytest.fixture
+def log(places: Callable[[str], Place]) -> Iterator[RunLog]:
+    """An empty log, in a file and in a shared database."""
+    log = RunLog(places("run"))
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def catalogue_file(tmp_path: Path) -> Catalogue:
     return Catalogue(tmp_path / "catalogue.db")
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> RunLog:
+def log_file(tmp_path: Path) -> RunLog:
     return RunLog(tmp_path / "runs" / "one" / "run.db")
 
 
@@ -72,7 +90,7 @@ def test_a_run_comes_back_as_it_was_added(catalogue: Catalogue) -> None:
     catalogue.update_run(row.id, status="done", summary={"score": 0.5})
     catalogue.add_active_seconds(row.id, 1.5)
     catalogue.add_active_seconds(row.id, 2.0)
-    found = Catalogue(catalogue.database.path).run(row.id)
+    found = Catalogue(catalogue.database.place).run(row.id)
     assert found == row.but(status="done", summary={"score": 0.5}, active_seconds=3.5, updated=found.updated)
     assert found.updated > row.created
 
@@ -132,11 +150,11 @@ def test_looking_creates_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-def test_reading_does_not_import_pandas(catalogue: Catalogue, log: RunLog) -> None:
+def test_reading_does_not_import_pandas(catalogue_file: Catalogue, log_file: RunLog) -> None:
     """Commands that only look start quickly: neither sqlite-utils nor pandas is imported for reading."""
-    catalogue.add_run(_run(1))
-    log.add_event("note", "analyst", "hello")
-    log.put_candidate(_candidate("a"))
+    catalogue_file.add_run(_run(1))
+    log_file.add_event("note", "analyst", "hello")
+    log_file.put_candidate(_candidate("a"))
     script = (
         "import sys; from pathlib import Path; from tools.store import Catalogue, RunLog\n"
         "catalogue, log = Catalogue(Path(sys.argv[1])), RunLog(Path(sys.argv[2]))\n"
@@ -144,7 +162,7 @@ def test_reading_does_not_import_pandas(catalogue: Catalogue, log: RunLog) -> No
         "print({'pandas', 'numpy', 'sqlite_utils', 'langgraph'} & set(sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(catalogue.database.path), str(log.database.path)],
+        [sys.executable, "-c", script, str(catalogue_file.database.place), str(log_file.database.place)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -257,16 +275,16 @@ def test_exchanges_come_back(log: RunLog) -> None:
 # ---- files ---------------------------------------------------------------------------------------------------
 
 
-def test_files_are_private_and_durable(catalogue: Catalogue) -> None:
+def test_files_are_private_and_durable(catalogue_file: Catalogue) -> None:
     """The database and its side files are readable by their owner only, in WAL mode with full synchronisation."""
-    catalogue.add_run(_run(1))
-    folder = catalogue.database.path.parent
+    catalogue_file.add_run(_run(1))
+    folder = catalogue_file.database.path.parent
     files = sorted(path.name for path in folder.iterdir())
     assert files == ["catalogue.db", "catalogue.db-shm", "catalogue.db-wal"]
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
-    assert catalogue.database.read("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
-    assert catalogue.database.read("PRAGMA synchronous") == [{"synchronous": 2}]
-    assert catalogue.database.read("PRAGMA busy_timeout") == [{"timeout": 60000}]
+    assert catalogue_file.database.read("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+    assert catalogue_file.database.read("PRAGMA synchronous") == [{"synchronous": 2}]
+    assert catalogue_file.database.read("PRAGMA busy_timeout") == [{"timeout": 60000}]
 
 
 def _change(path: Path, statement: str) -> None:
@@ -276,23 +294,23 @@ def _change(path: Path, statement: str) -> None:
     connection.close()
 
 
-def test_a_newer_format_is_refused_naming_both(catalogue: Catalogue) -> None:
+def test_a_newer_format_is_refused_naming_both(catalogue_file: Catalogue) -> None:
     """A file of a later version is neither read nor changed; the message names both formats and the way out."""
-    catalogue.add_run(_run(1))
-    catalogue.close()
-    _change(catalogue.database.path, "PRAGMA user_version=7")
+    catalogue_file.add_run(_run(1))
+    catalogue_file.close()
+    _change(catalogue_file.database.path, "PRAGMA user_version=7")
     with pytest.raises(VersionMismatch, match=r"format 7; .* up to 1(.|\n)*upgrade modelwright"):
-        Catalogue(catalogue.database.path).runs()
+        Catalogue(catalogue_file.database.path).runs()
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no database at all, and long enough to be read as a header " * 3])
-def test_an_emptied_or_overwritten_file_is_refused(catalogue: Catalogue, content: bytes) -> None:
+def test_an_emptied_or_overwritten_file_is_refused(catalogue_file: Catalogue, content: bytes) -> None:
     """A damaged catalogue is never taken for a fresh one: it is named, and a write does not begin it anew."""
-    catalogue.add_run(_run(1))
-    catalogue.close()
-    path = catalogue.database.path
+    catalogue_file.add_run(_run(1))
+    catalogue_file.close()
+    path = catalogue_file.database.path
     path.write_bytes(content)
-    for use in (catalogue.runs, lambda: catalogue.add_run(_run(2))):
+    for use in (catalogue_file.runs, lambda: catalogue_file.add_run(_run(2))):
         with pytest.raises(StoreError, match=r"catalogue\.db(.|\n)*restore the file from a backup"):
             use()
     assert path.read_bytes() == content
@@ -303,7 +321,7 @@ def test_another_kind_of_database_is_refused(log: RunLog) -> None:
     log.add_event("note", "", "")
     log.close()
     with pytest.raises(StoreError, match="is not a catalogue database"):
-        Catalogue(log.database.path).runs()
+        Catalogue(log.database.place).runs()
 
 
 def test_processes_that_start_at_once_make_one_database(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@
 
 `receipt.json` is written by the keeper when the child has ended, `collected.json` by the executor when all outputs are
 in the artifact store. A collected receipt stays for a while after it was handed out: the process may be killed before
-the journal has noted it, and then the next one finds it here. Closing removes it, for then everybody has been answered.
+the journal has noted it, and then the next one finds it here. Closing removes it, for then everybody has been answered;
+of a job that failed the log stays.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class JobFolders:
         self._lock = os.open(root / f"{self.owner}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._number = 0
-        self._handed_out: list[tuple[float, Path]] = []
+        self._handed_out: list[tuple[float, Path, bool]] = []
+        """When, which attempt, and whether it failed."""
 
     def create(self, key: str) -> Path:
         """A new private attempt folder with `in/` and `out/`."""
@@ -68,16 +70,22 @@ class JobFolders:
         for folder in filter(_is_attempt, _subfolders(self.root / key)):
             if self._is_owner_alive(folder.name.partition("-")[0]):
                 continue
-            if not (folder / "collected.json").exists() and not is_usable(read_json(folder / "receipt.json"), key):
-                self._drop(folder)
-                continue
-            self._number += 1
-            ours = folder.with_name(f"{self.owner}-{self._number}")
+            # Moved before it is looked at, see `claim`.
             try:
-                folder.rename(ours)
+                ours = self.claim(folder)
             except OSError:  # another executor was quicker
                 continue
+            if not (ours / "collected.json").exists() and not is_usable(read_json(ours / "receipt.json"), key):
+                self._drop(ours)
+                continue
             yield ours
+
+    def claim(self, folder: Path) -> Path:
+        """Move an attempt to a new name of ours. Whoever still knows the old one cannot write into it any more."""
+        self._number += 1
+        ours = folder.with_name(f"{self.owner}-{self._number}")
+        folder.rename(ours)
+        return ours
 
     def _drop(self, folder: Path) -> None:
         """Remove a dead owner's attempt, but leave a log that was kept for a person."""
@@ -90,9 +98,12 @@ class JobFolders:
         for name in ("in", "out", "tmp"):
             wipe(folder / name)
         now = time.monotonic()
-        self._handed_out.append((now, folder))
+        self._handed_out.append((now, folder, not receipt.ok))
         while self._handed_out and now - self._handed_out[0][0] > _KEEP_HANDED_OUT_SECONDS:
-            remove(self._handed_out.pop(0)[1])
+            self._let_go(*self._handed_out.pop(0)[1:])
+
+    def _let_go(self, folder: Path, failed: bool) -> None:
+        self.keep_log(folder) if failed else remove(folder)
 
     def keep_log(self, folder: Path) -> None:
         """Drop everything of a failed attempt but its log."""
@@ -115,7 +126,7 @@ class JobFolders:
     def close(self) -> None:
         """Remove the notes of everything that was handed out and give up ownership."""
         while self._handed_out:
-            remove(self._handed_out.pop()[1])
+            self._let_go(*self._handed_out.pop()[1:])
         (self.root / f"{self.owner}.lock").unlink(missing_ok=True)
         os.close(self._lock)
 

@@ -100,8 +100,15 @@ class Keeper:
             return None
         self.log.write(self.folder / "log.txt")
         receipt = self._receipt(seconds)
+        self._crash_point("before-receipt")
         capture.write_durably(self.folder / "receipt.json", json.dumps(receipt, ensure_ascii=False).encode())
+        self._crash_point("after-receipt")
         return receipt
+
+    def _crash_point(self, name: str) -> None:
+        """Die as by `kill -9` where a test asked for it: see tools/crash.py."""
+        if self.request.get("crash") == name:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def _never_started(self, error: OSError) -> dict[str, Any]:
         self.why = ("signal", f"could not be started: {error.strerror or error}")

@@ -22,6 +22,8 @@ from typing import Any
 from state.errors import ModelwrightError
 from state.jobs import Job, Receipt, ReceiptStatus
 from tools.artifacts import ArtifactStore
+from tools.crash import SUPERVISOR_POINTS, crash_point, crash_wanted
+from tools.disk import RESERVE, full, is_tight, writing
 from tools.executors import collector
 from tools.executors.folders import JobFolders, boot_id, is_usable, read_json, remove
 from tools.executors.worker import Worker, WorkerDied
@@ -31,6 +33,8 @@ REPETITIONS = 3
 """Times a job is repeated after a death by a signal we did not send."""
 _PATIENCE_SECONDS = 120.0
 """Seconds beyond a job's own limit after which the warm parent counts as hung; its start is part of them."""
+_REMEMBERED = ("done", "error", "bad output")
+"""Outcomes that tell about the program, and so are not to be found out twice."""
 _LAST_LINES = 30
 _MOST_ERROR = 12_000
 _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
@@ -175,6 +179,10 @@ class ProcessExecutor:
             self.worker.kill(number)
 
     def _execute(self, ticket: _Ticket) -> Receipt:
+        with writing(self._folders.root):
+            return self._executed(ticket)
+
+    def _executed(self, ticket: _Ticket) -> Receipt:
         adopted = self._adopt(ticket)
         if adopted is not None:
             return adopted
@@ -187,8 +195,15 @@ class ProcessExecutor:
                 self._materialise(ticket, folder, left)
                 raw = self._run(ticket, folder)
             except BaseException:
-                remove(folder)
+                if not is_usable(read_json(folder / "receipt.json"), ticket.key):
+                    remove(folder)
                 raise
+            if raw is None:
+                folder, raw = self._after_loss(ticket, folder)
+            if raw["status"] != "done" and is_tight(folder):
+                # What failed for want of room says nothing about the program, and is not to be remembered.
+                remove(folder)
+                raise full(self._folders.root, RESERVE, "a program ended without a result while there was no room left")
             again = repetition < REPETITIONS and time.monotonic() - started < limit
             if raw["status"] == "signal" and again:
                 remove(folder)
@@ -196,8 +211,8 @@ class ProcessExecutor:
             return self._finish(ticket.job, ticket.key, folder, raw)
         raise AssertionError("the last repetition always returns")
 
-    def _run(self, ticket: _Ticket, folder: Path) -> dict[str, Any]:
-        """Have one attempt executed. Returns the keeper's receipt; a lost keeper counts as a death by signal."""
+    def _run(self, ticket: _Ticket, folder: Path) -> dict[str, Any] | None:
+        """Have one attempt executed. Returns the keeper's receipt; None when it was lost before it could tell."""
         with self._lock:
             if ticket.cancelled:
                 raise _Cancelled
@@ -215,9 +230,19 @@ class ProcessExecutor:
             ticket.number = None
         if ticket.cancelled:
             raise _Cancelled
-        if raw is None:
-            return {"status": "signal", "error": "the process that watched over it was killed"}
         return raw
+
+    def _after_loss(self, ticket: _Ticket, folder: Path) -> tuple[Path, dict[str, Any]]:
+        """Where the attempt of a lost keeper lies now, and its receipt: the durable one, else that of a death by signal.
+
+        The folder is moved before it is looked at. A keeper that still lives then finds no place for a receipt, so
+        there is none that comes too late to be honoured.
+        """
+        folder = self._folders.claim(folder)
+        raw = read_json(folder / "receipt.json")
+        if raw is not None and is_usable(raw, ticket.key):
+            return folder, raw
+        return folder, {"status": "signal", "error": "the process that watched over it was killed"}
 
     # ---- in and out -------------------------------------------------------------------------------------------------
 
@@ -240,6 +265,7 @@ class ProcessExecutor:
             "tier": self.tier,
             "guards": self._guards(),
             "limits": job.limits.but(seconds=seconds).plain(),
+            "crash": next((name for name in SUPERVISOR_POINTS if crash_wanted(name)), None),
         }
         (folder / "job.json").write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
 
@@ -263,6 +289,7 @@ class ProcessExecutor:
 
     def _finish(self, job: Job, key: str, folder: Path, raw: dict[str, Any]) -> Receipt:
         """Collect outputs and log of an ended attempt, clear its folder, and make the receipt."""
+        crash_point("before-collect")
         status: ReceiptStatus = raw["status"]
         error = self._error(folder, raw)
         outputs: dict[str, str] = {}
@@ -286,7 +313,8 @@ class ProcessExecutor:
             cpu_seconds=raw.get("cpu_seconds", 0.0),
             peak_mb=raw.get("peak_mb", 0.0),
         )
-        if status == "done":
+        if status in _REMEMBERED:
+            crash_point("before-note")
             self._folders.hand_out(folder, receipt)
         else:
             self._folders.keep_log(folder)

@@ -35,6 +35,8 @@ class Turn(Record):
 
     reply: Reply
     reused: bool
+    key: str = ""
+    """The reply's key in the journal, when it went through one."""
     problems: list[str] = Field(default_factory=list)
     """Why the reply could not be used; empty for the one that was."""
 

@@ -85,15 +85,15 @@ class LlmExpert:
         error, hint = "", ""
         while answer is None and not error:
             try:
-                reply, reused = self._reply(question, prompt, form, messages, turns, paid)
+                reply, reused, key = self._reply(question, prompt, form, messages, turns, paid)
             except ServerError as failure:
                 error, hint = failure.reason, failure.hint
                 break
             try:
                 answer = _answer(reply, question, self._prompts.recipes)
-                turns.append(Turn(reply=reply, reused=reused))
+                turns.append(Turn(reply=reply, reused=reused, key=key))
             except ReplyError as unusable:
-                turns.append(Turn(reply=reply, reused=reused, problems=unusable.problems))
+                turns.append(Turn(reply=reply, reused=reused, key=key, problems=unusable.problems))
                 messages += self._correction(turns[-1], form)
                 error, hint = self._given_up(turns)
         return self._told(question, prompt, turns, answer, error, hint, time.monotonic() - started)
@@ -111,14 +111,13 @@ class LlmExpert:
         messages: list[Message],
         turns: list[Turn],
         paid: Paid | None,
-    ) -> tuple[Reply, bool]:
-        """The reply to a conversation, through the journal when there is one."""
+    ) -> tuple[Reply, bool, str]:
+        """The reply to a conversation, through the journal when there is one: then with its key there."""
         if paid is None:
-            return self._server.reply(messages, form), False
-        result, reused = paid(
-            self._key(question, prompt, turns), "llm", lambda: self._server.reply(messages, form).plain()
-        )
-        return Reply.model_validate(result), reused
+            return self._server.reply(messages, form), False, ""
+        key = self._key(question, prompt, turns)
+        result, reused = paid(key, "llm", lambda: self._server.reply(messages, form).plain())
+        return Reply.model_validate(result), reused, key
 
     def _key(self, question: Question[Any], prompt: Prompt, turns: list[Turn]) -> str:
         """Content key of the next reply: the question and what was replied so far, not the clock."""

@@ -35,11 +35,15 @@ class ExchangeLog(Protocol):
         error: str = "",
     ) -> int: ...
 
+    def exchanges(self) -> list[dict[str, Any]]: ...
+
 
 class PaidEffects(Protocol):
     """What makes an effect at most once: `Journal`."""
 
     def effect_now(self, key: str, kind: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]: ...
+
+    def takes_over(self, key: str) -> bool: ...
 
 
 Effect = Callable[[str, str, Callable[[], dict[str, Any]]], tuple[dict[str, Any], bool]]
@@ -56,7 +60,8 @@ class RecordedExpert:
     """Any expert, with a row per exchange in the run's log; requests of an LLM go through the journal.
 
     A request that has finished is not made again by a replay after a crash, in a fork or in a repeated run: its reply
-    comes from the journal, costs nothing and is recorded as cached.
+    comes from the journal, costs nothing and is recorded as cached. Only when the process died between the reply and its
+    row here, so that no row shows what was paid, the replay's does.
     """
 
     def __init__(self, expert: Expert, runlog: ExchangeLog, journal: PaidEffects) -> None:
@@ -70,7 +75,7 @@ class RecordedExpert:
         started = time.monotonic()
         try:
             if isinstance(self._expert, Telling):
-                exchange = self._expert.exchange(question, self._journal.effect_now)
+                exchange = self._expert.exchange(question, self._paid)
                 self._record_exchange(question, exchange)
                 return answer_of(exchange, question)
             answer = self._expert.ask(question)
@@ -80,6 +85,16 @@ class RecordedExpert:
             raise
         self._record(question, answer.plain(), time.monotonic() - started)
         return answer
+
+    def _paid(self, key: str, kind: str, make: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+        """A reply through the journal, and whether what it cost is on record already, here or with another run."""
+        result, reused = self._journal.effect_now(key, kind, make)
+        return result, reused and not (self._journal.takes_over(key) and key not in self._shown())
+
+    def _shown(self) -> set[str]:
+        """Keys of the replies that this run's log shows as paid."""
+        turns = (turn for one in self._runlog.exchanges() for turn in one["question"].get("turns", []))
+        return {turn.get("key", "") for turn in turns if not turn["reused"]}
 
     def _record(self, question: Question[Any], answer: dict[str, Any] | None, seconds: float, error: str = "") -> None:
         self._runlog.put_exchange(

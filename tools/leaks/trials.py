@@ -14,6 +14,7 @@ from state.candidate import Candidate, Check, Finding
 from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.budget import LEAST_RESERVED
+from tools.decisions import time_left
 from tools.leaks import canary, others
 from tools.leaks.jobs import START
 from tools.leaks.sides import Result, skipped
@@ -57,7 +58,7 @@ async def run_trials(
 def review_seconds(desk: Workbench, chosen: Sequence[tuple[Candidate, float]]) -> float:
     """Seconds the checks with jobs may take: a small share of the limit, without what publishing still needs."""
     later = final_fit_seconds(desk, [one.fit_seconds for one, _ in chosen]) if desk.settings.refit == "all" else 0.0
-    spare = desk.budget.left() - LEAST_RESERVED - later
+    spare = _left(desk, chosen[0][0]) - LEAST_RESERVED - later
     return max(0.0, min(SHARE * desk.budget.total, MOST_SECONDS, spare))
 
 
@@ -113,7 +114,14 @@ async def _refit(
 
 def _repetition_seconds(desk: Workbench, candidate: Candidate) -> float:
     """Seconds one more fit may take since it also tells whether the program repeats itself, which matters most."""
-    return candidate.fit_seconds + START if 3 * candidate.fit_seconds + LEAST_RESERVED <= desk.budget.left() else 0.0
+    return (
+        candidate.fit_seconds + START if 3 * candidate.fit_seconds + LEAST_RESERVED <= _left(desk, candidate) else 0.0
+    )
+
+
+def _left(desk: Workbench, candidate: Candidate) -> float:
+    """Seconds until the limit when the review of this candidate began."""
+    return time_left(desk, "review", {"candidate": candidate.id, "program": candidate.program}).left
 
 
 _WORST = ("found", "reduced", "skipped", "passed")

@@ -10,6 +10,8 @@ the structure; each array, table or estimator lies in a file of its own, in the 
     scikit-learn, skrub     .skops   only names of a fixed list, and of the program's own module (allowed.py)
     anything else           .pickle  marked unsafe; loading it runs code, so it has to be asked for
 
+Equal models give equal files, byte for byte, whenever and in whichever process they are saved; only a pickle may differ.
+
 Needs allowed.py and ensembles.py beside it; else nothing is imported but the standard library and the libraries the
 model itself is made of.
 """
@@ -47,6 +49,9 @@ allowed, ensembles = _beside("allowed"), _beside("ensembles")
 FORMAT = 2
 OWN = "program"
 """Name under which the module is loaded that made the model and predicts with it."""
+
+_ADDRESSES = ("_stop_words_id",)
+"""Attributes of scikit-learn that hold an address in memory, to warn once; it finds another one after loading anyway."""
 
 Node = dict[str, Any]
 
@@ -190,7 +195,7 @@ class _Writer:
         if allowed.refused(_schema(content), self.own):
             return None
         path = self._name(".skops")
-        path.write_bytes(content)
+        path.write_bytes(_settled(content))
         return {"is": "skops", "file": path.name}
 
     def _pickle(self, part: Any) -> Node:
@@ -219,6 +224,40 @@ def _schema(content: bytes) -> dict[str, Any]:
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         schema: dict[str, Any] = json.loads(file.read("schema.json"))
     return schema
+
+
+def _settled(content: bytes) -> bytes:
+    """A .skops file without the traces of its making: skops names parts by their address in memory and dates them."""
+    numbers: dict[str, int] = {}
+
+    def settle(node: Any) -> Any:
+        if isinstance(node, list):
+            return [settle(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if isinstance(node.get("__id__"), int):
+            node = {**node, "__id__": number(str(node["__id__"]))}
+        if isinstance(node.get("file"), str):
+            node = {**node, "file": renamed(node["file"])}
+        for name in _ADDRESSES:
+            if isinstance(node.get(name), dict) and "content" in node[name]:
+                node = {**node, name: {**node[name], "content": "0"}}
+        return {key: settle(item) for key, item in node.items()}
+
+    def number(identity: str) -> int:
+        return numbers.setdefault(identity, len(numbers) + 1)
+
+    def renamed(name: str) -> str:
+        stem, dot, suffix = name.partition(".")
+        return f"{number(stem)}{dot}{suffix}"
+
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
+        schema = json.dumps(settle(json.loads(old.read("schema.json"))), indent=2)
+        parts = {renamed(name): old.read(name) for name in old.namelist() if name != "schema.json"}
+        for name, part in [*sorted(parts.items()), ("schema.json", schema.encode())]:
+            new.writestr(zipfile.ZipInfo(name), part)  # a ZipInfo of its own has the date 1980-01-01
+    return made.getvalue()
 
 
 class _Reader:

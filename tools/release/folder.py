@@ -12,6 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 from state.errors import NotFound, UsageError
 from state.release import ReleaseFacts
 from tools.artifacts import ArtifactStore
+from tools.crash import crash_point
+from tools.disk import writing
 from tools.release import examples as example_files
 from tools.release import manifest as facts_files
 from tools.release.checking import MANIFEST, check_release, manifest_hash, read_manifest
@@ -39,9 +41,21 @@ def publish(
     columns · example_predictions: what inference.py answers for them · report: an HTML file to put beside the model.
     Everything is written to a folder beside it, synced, and renamed into place; an earlier release there is replaced.
     Publishing the same again gives the same files. Raises UsageError when `folder` is something else that holds files,
-    ArtifactMissing or ArtifactDamaged naming the artifact.
+    ArtifactMissing or ArtifactDamaged naming the artifact, DiskFull or StoreError when the disk refuses it.
     """
-    folder = Path(os.path.abspath(folder))
+    with writing(folder):
+        return _publish(Path(os.path.abspath(folder)), files, facts, artifacts, examples, example_predictions, report)
+
+
+def _publish(
+    folder: Path,
+    files: dict[str, str],
+    facts: ReleaseFacts,
+    artifacts: ArtifactStore,
+    examples: pd.DataFrame | None,
+    example_predictions: pd.DataFrame | None,
+    report: Path | None,
+) -> dict[str, Any]:
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
@@ -136,10 +150,13 @@ def _escaped(name: str) -> str:
 def _swap(building: Path, folder: Path) -> None:
     """Rename the finished folder into place, moving an earlier release out of the way first."""
     old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    crash_point("before-publish")
     if folder.exists():
         folder.rename(old)
+        crash_point("mid-publish")
     building.rename(folder)
     _sync(folder.parent)
+    crash_point("after-publish")
     shutil.rmtree(old, ignore_errors=True)
 
 

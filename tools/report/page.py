@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from tools.crash import crash_point
+from tools.disk import writing
 from tools.drawing import graph_svg, read_mermaid
 from tools.report import model, reuse, search, words
 from tools.report.data import custody, data
@@ -28,10 +30,15 @@ _HERE = Path(__file__).parent
 def write_report(path: Path, facts: ReportFacts) -> None:
     """Write the report to `path` (its folder is made). Whole or not at all: a reader never sees half a page.
 
-    Raises OSError when the file cannot be written.
+    Raises DiskFull or StoreError when the disk refuses it.
     """
     # Column names and program texts may hold lone surrogates, which UTF-8 cannot spell.
     content = render(facts).encode("utf-8", "replace")
+    with writing(path):
+        _write(path, content)
+
+
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -40,6 +47,7 @@ def write_report(path: Path, facts: ReportFacts) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)  # mkstemp makes it private; a report is to be shown to others
+        crash_point("mid-report")
         os.replace(name, path)
     except OSError:
         Path(name).unlink(missing_ok=True)
