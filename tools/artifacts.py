@@ -115,7 +115,7 @@ class FolderArtifacts(Conversions):
         temporary = private_folder(self.root / "tmp") / f"{os.getpid()}-{os.urandom(8).hex()}"
         try:
             source = io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
-            with source, _writing(self.root), temporary.open("xb") as target:
+            with source, writing(self.root), temporary.open("xb") as target:
                 ref = _reference(_copy(source, target))
                 os.fchmod(target.fileno(), 0o400)
                 target.flush()
@@ -160,7 +160,7 @@ class FolderArtifacts(Conversions):
         self.check(ref)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
-        with _writing(target.parent):
+        with writing(target.parent):
             shutil.copyfile(self._path(ref), target)
         target.chmod(0o400)
 
@@ -212,7 +212,7 @@ class FolderArtifacts(Conversions):
         fresh = not path.parent.exists()
         private_folder(path.parent)
         crash_point("mid-rename")
-        with _writing(self.root):
+        with writing(self.root):
             temporary.rename(path)
             sync_folder(path.parent)
             if fresh:
@@ -251,7 +251,8 @@ def _copy(source: IO[bytes], target: IO[bytes]) -> str:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
+    """Turn a file system refusal into a StoreError that names the folder."""
     try:
         yield
     except OSError as error:
