@@ -10,7 +10,7 @@ from state.modeling import ModelingState
 from state.task import Prepared, Task
 from tools.budget import LEAST_RESERVED
 from tools.exploration import explore_predictions
-from tools.promotion import ONE_STANDARD_ERROR, challenge, near_best
+from tools.promotion import PERHAPS, challenge, near_best
 from tools.scoring import compare
 from tools.selection import OutOfFold, at_rows, best_of, blend, common_rows, ensemble_members
 from tools.training import final_fit_seconds, load_oof, reserve_final_fits, score_of, store_oof, units_at
@@ -199,11 +199,11 @@ def _ensemble(
 
 
 def _holds_up(desk: Workbench, task: Task, prepared: Prepared, mixed: OutOfFold, single: OutOfFold) -> bool:
-    """An ensemble may be worse than the best single score by what is no more than luck (a standard error of the paired
-    difference): the best of many scores is partly luck itself, and a mean of several models varies less on new rows."""
+    """An ensemble may be worse than the best single score by what is easily luck: the best of many scores is partly luck
+    itself, and a mean of several models varies less on new rows."""
     units = units_at(desk, task, prepared)
     lost = challenge(task, desk.labels(prepared), single, mixed, units=units, seed=desk.settings.seed)
-    return float(lost["chance"]) > ONE_STANDARD_ERROR
+    return float(lost["chance"]) > PERHAPS
 
 
 def _fitting(desk: Workbench, members: list[Member], costs: dict[str, float]) -> list[Member]:

@@ -19,8 +19,8 @@ from tools.units import at
 LEVEL = 0.05
 """Chance of calling a candidate a new best that is no better."""
 
-ONE_STANDARD_ERROR = 0.16
-"""One-sided chance of a difference of one standard error."""
+PERHAPS = 0.1
+"""Chance above which a lead says too little; that of a lead by a single row is 0.16."""
 
 
 def challenge(
@@ -69,8 +69,8 @@ def near_best(
 ) -> list[str]:
     """The best candidate of each recipe that is hard to tell from the best of all, best first.
 
-    Hard to tell: worse by no more than a standard error of the paired difference. Few rows make scores of whole steps
-    (one row right or wrong), whose distance says little, while the two are wrong on other rows. labels and units: per
+    Hard to tell: the best one's lead is not beyond luck. Few rows make scores of whole steps (one row right or wrong),
+    whose distance says little, while the two may be wrong on other rows. labels and units: per
     position, as `challenge` takes them.
     """
     found: dict[str, Candidate] = {}
@@ -83,5 +83,5 @@ def near_best(
     for one in ranked:
         if len(near) < most and one.id != best.id and (one.plan.recipe or one.id) != best.plan.recipe:
             lead = challenge(task, labels, parts[best.id], parts[one.id], units=units, seed=seed)
-            near += [one.id] if lead["chance"] > ONE_STANDARD_ERROR else []
+            near += [one.id] if lead["chance"] > LEVEL else []
     return near

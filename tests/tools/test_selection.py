@@ -90,7 +90,7 @@ def of_recipe(name: str, value: float, recipe: str) -> Candidate:
 
 
 def test_candidates_that_are_hard_to_tell_from_the_best_start_together() -> None:
-    """The best of each recipe within a standard error of the paired difference; those clearly worse stay out."""
+    """The best of each recipe whose distance is easily luck; those clearly worse stay out."""
     rng = np.random.default_rng(0)
     truth, errors = rng.normal(size=(2, 80))
     wrong = {"a": errors, "b": 1.01 * errors, "c": 1.02 * errors[::-1], "d": 2 * errors[::-1]}
