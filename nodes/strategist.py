@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from state.candidate import Candidate, Decision, Finding, Member, Plan, Score, StopReason
+from state.candidate import Candidate, Decision, Finding, Member, Plan, StopReason
 from state.errors import BudgetSpent, BuildFailed
 from state.modeling import ModelingState
 from state.task import Prepared, Task
 from tools.budget import LEAST_RESERVED
 from tools.decisions import TimeLeft, time_left
 from tools.exploration import explore_predictions
-from tools.promotion import challenge
+from tools.promotion import PERHAPS, challenge, near_best
 from tools.scoring import compare
-from tools.selection import OutOfFold, at_rows, best_of, blend, common_rows, ensemble_members, near_best
+from tools.selection import OutOfFold, at_rows, best_of, blend, common_rows, ensemble_members
 from tools.training import final_fit_seconds, load_oof, reserve_final_fits, score_of, store_oof, units_at
 from tools.units import at
 from tools.workbench import Workbench
@@ -166,14 +166,16 @@ def _ensemble(
     affordable = {name: part for name, part in whole.items() if _affordable(left, usable, name)}
     if len(affordable) < 2:
         return None
-    first = near_best(task, [one for one in usable if one.id in affordable], best)
-    members = ensemble_members(task, desk.labels(prepared), affordable, seed=desk.settings.seed, first=first)
+    units, labels = units_at(desk, task, prepared), desk.labels(prepared)
+    stood = [one for one in usable if one.id in affordable]
+    first = near_best(task, labels, parts, stood, best, units=units, seed=desk.settings.seed)
+    members = ensemble_members(task, labels, affordable, seed=desk.settings.seed, first=first)
     members = _fitting(desk, left, members, {one.id: one.fit_seconds for one in usable})
     if len(members) < 2:
         return None
     part = blend(parts, members)
     score = score_of(desk, task, prepared, part, list(range(len(prepared.train_files))))
-    if best.score is None or not _worth_it(task, score, best.score):
+    if not _holds_up(desk, task, prepared, part, parts[best.id]):
         return None
     name = f"i{state['iteration']}-ensemble"
     titles = {one.id: one.plan.title for one in usable}
@@ -198,10 +200,12 @@ def _ensemble(
     )
 
 
-def _worth_it(task: Task, mixed: Score, single: Score) -> bool:
-    """An ensemble may be worse than the best single score by a tenth of that score's interval: the best of many scores
-    is partly luck, and a mean of several models varies less on new rows."""
-    return task.metric.gain(mixed.value, single.value) > -0.1 * (single.high - single.low)
+def _holds_up(desk: Workbench, task: Task, prepared: Prepared, mixed: OutOfFold, single: OutOfFold) -> bool:
+    """An ensemble may be worse than the best single score by what is easily luck: the best of many scores is partly luck
+    itself, and a mean of several models varies less on new rows."""
+    units = units_at(desk, task, prepared)
+    lost = challenge(task, desk.labels(prepared), single, mixed, units=units, seed=desk.settings.seed)
+    return float(lost["chance"]) > PERHAPS
 
 
 def _fitting(desk: Workbench, left: float, members: list[Member], costs: dict[str, float]) -> list[Member]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from tests.support.command import Finished, modelwright
+from tests.support.sharing import once
 from tests.support.tables import loans
 
 pytest_plugins = ["tests.support.postgres"]
@@ -53,11 +56,16 @@ class Built:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """One real build over the command line, shared by all tests of one worker that only look at it."""
-    folder = tmp_path_factory.mktemp("built")
-    data = folder / "loans.csv"
-    loans().to_csv(data, index=False)
-    arguments = ["build", data, "--target", "default", "--intent", "Predict which loans default.", "--name", "shared"]
-    finished = modelwright(*arguments, "--time-limit", "300", "--iterations", "2", "--json", home=folder / "home")
-    assert finished.code == 0, finished.err
-    return Built(folder / "home", data, finished)
+    """One real build over the command line, shared by all tests that only look at it."""
+
+    def build(folder: Path) -> None:
+        loans().to_csv(folder / "loans.csv", index=False)
+        arguments = ["--target", "default", "--intent", "Predict which loans default.", "--name", "shared", "--json"]
+        arguments += ["--time-limit", "300", "--iterations", "2"]
+        finished = modelwright("build", folder / "loans.csv", *arguments, home=folder / "home")
+        assert finished.code == 0, finished.err
+        (folder / "finished.json").write_text(json.dumps(asdict(finished)))
+
+    folder = once(tmp_path_factory, "built", build)
+    finished = Finished(**json.loads((folder / "finished.json").read_text()))
+    return Built(folder / "home", folder / "loans.csv", finished)

@@ -17,6 +17,7 @@ import pytest
 from packaging.version import Version
 
 from tests.support.command import ROOT
+from tests.support.sharing import once
 from tests.support.tables import loans
 
 FOLDERS = ("state", "tools", "nodes", "graphs")
@@ -41,7 +42,11 @@ def test_the_package_list_is_the_tree() -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of the sources."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    return next((once(tmp_path_factory, "wheel", _build_wheel) / "out").glob("*.whl"))
+
+
+def _build_wheel(place: Path) -> None:
+    source, out = place / "source", place / "out"
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("modelwright.py", "pyproject.toml"):
@@ -54,7 +59,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return next(out.glob("*.whl"))
 
 
 def _isolation() -> list[str]:
@@ -86,7 +90,10 @@ def test_the_wheel_holds_every_file_and_no_general_name(wheel: Path) -> None:
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with the wheel, and the libraries of this one beside it; returns its folder."""
-    folder = tmp_path_factory.mktemp("installed")
+    return once(tmp_path_factory, "installed", lambda folder: _install(folder, wheel))
+
+
+def _install(folder: Path, wheel: Path) -> None:
     venv.create(folder, with_pip=False, symlinks=True)
     packages = next((folder / "lib").glob("python*/site-packages"))
     python = folder / "bin" / "python"
@@ -99,7 +106,6 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "__pycache__",
     }
     (packages / "libraries.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    return folder
 
 
 def run(installed: Path, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -128,7 +128,7 @@ class FolderArtifacts(Conversions):
     def _take(self, source: IO[bytes], expected: str = "") -> str:
         temporary = private_folder(self.root / "tmp") / f"{os.getpid()}-{os.urandom(8).hex()}"
         try:
-            with _writing(self.root), temporary.open("xb") as target:
+            with writing(self.root), temporary.open("xb") as target:
                 ref = _reference(_copy(source, target))
                 if expected not in ("", ref):
                     raise damaged(expected)
@@ -175,7 +175,7 @@ class FolderArtifacts(Conversions):
         self.check(ref)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
-        with _writing(target.parent):
+        with writing(target.parent):
             shutil.copyfile(self._path(ref), target)
         target.chmod(0o400)
 
@@ -242,7 +242,7 @@ class FolderArtifacts(Conversions):
         fresh = not path.parent.exists()
         private_folder(path.parent)
         crash_point("mid-rename")
-        with _writing(self.root):
+        with writing(self.root):
             temporary.rename(path)
             sync_folder(path.parent)
             if fresh:
@@ -292,7 +292,8 @@ def _copy(source: IO[bytes], target: IO[bytes]) -> str:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
+    """Turn a file system refusal into a StoreError that names the folder."""
     try:
         yield
     except OSError as error:

@@ -1,18 +1,26 @@
-"""When a candidate may be called a new best: a paired test against the best so far, on stored predictions."""
+"""What is beyond luck: when a candidate may be called a new best, and which ones are hard to tell from the best.
+
+Paired tests on stored out-of-fold predictions, so nothing is trained.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from state.candidate import Candidate
 from state.task import Task
 from tools.intervals import compare
-from tools.selection import OutOfFold, at_rows, common_rows
+from tools.selection import OutOfFold, at_rows, beats, common_rows
 from tools.units import at
 
 LEVEL = 0.05
 """Chance of calling a candidate a new best that is no better."""
+
+PERHAPS = 0.1
+"""Chance above which a lead says too little; that of a lead by a single row is 0.16."""
 
 
 def challenge(
@@ -46,3 +54,34 @@ def challenge(
         groups=at(units, rows),
     )
     return {**found, "sure": found["chance"] <= LEVEL / max(1, rivals)}
+
+
+def near_best(
+    task: Task,
+    labels: np.ndarray,
+    parts: Mapping[str, OutOfFold],
+    candidates: Sequence[Candidate],
+    best: Candidate,
+    *,
+    units: np.ndarray | None = None,
+    seed: int = 0,
+    most: int = 5,
+) -> list[str]:
+    """The best candidate of each recipe that is hard to tell from the best of all, best first.
+
+    Hard to tell: the best one's lead is not beyond luck. Few rows make scores of whole steps (one row right or wrong),
+    whose distance says little, while the two may be wrong on other rows. labels and units: per
+    position, as `challenge` takes them.
+    """
+    found: dict[str, Candidate] = {}
+    for one in candidates:
+        family = one.plan.recipe or one.id
+        if one.score is not None and (family not in found or beats(task, one, found[family])):
+            found[family] = one
+    ranked = sorted(found.values(), key=lambda one: -task.metric.gain(one.score.value if one.score else 0.0, 0.0))
+    near = [one.id for one in candidates if one.id == best.id]
+    for one in ranked:
+        if len(near) < most and one.id != best.id and (one.plan.recipe or one.id) != best.plan.recipe:
+            lead = challenge(task, labels, parts[best.id], parts[one.id], units=units, seed=seed)
+            near += [one.id] if lead["chance"] > LEVEL else []
+    return near

@@ -99,26 +99,6 @@ def ensemble_members(
     return [Member(candidate=name, weight=number / best_count) for name, number in cast.most_common()]
 
 
-def near_best(task: Task, candidates: Sequence[Candidate], best: Candidate, most: int = 5) -> list[str]:
-    """The best candidate of each recipe whose score is hard to tell from the best one's, best first.
-
-    Hard to tell: less than half the distance from the best score to the worse end of its interval away from it.
-    """
-    if best.score is None:
-        return []
-    worse_end = best.score.low if task.metric.direction == "higher" else best.score.high
-    margin = 0.5 * abs(best.score.value - worse_end)
-    found: dict[str, Candidate] = {}
-    for one in candidates:
-        if one.score is None or task.metric.gain(best.score.value, one.score.value) > margin:
-            continue
-        family = one.plan.recipe or one.id
-        if family not in found or _beats(task, one, found[family]):
-            found[family] = one
-    ranked = sorted(found.values(), key=lambda one: -task.metric.gain(one.score.value if one.score else 0.0, 0.0))
-    return [one.id for one in ranked[:most]]
-
-
 def best_of(task: Task, candidates: list[Candidate]) -> Candidate | None:
     """The usable candidate with the best score; of equals the quicker one.
 
@@ -128,12 +108,13 @@ def best_of(task: Task, candidates: list[Candidate]) -> Candidate | None:
     most = max((candidate.score.rows for candidate in usable if candidate.score), default=0)
     best: Candidate | None = None
     for candidate in usable:
-        if candidate.score and candidate.score.rows == most and (best is None or _beats(task, candidate, best)):
+        if candidate.score and candidate.score.rows == most and (best is None or beats(task, candidate, best)):
             best = candidate
     return best
 
 
-def _beats(task: Task, one: Candidate, other: Candidate) -> bool:
+def beats(task: Task, one: Candidate, other: Candidate) -> bool:
+    """Whether one has the better score; of equals the quicker one."""
     if one.score is None or other.score is None:
         return other.score is None
     if one.score.value == other.score.value:

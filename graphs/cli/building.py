@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from graphs.cli.output import print_json
@@ -13,6 +14,7 @@ from state.settings import Settings
 
 def build_command(settings: Settings, *, output_json: bool, began: float) -> None:
     """Build a model. began: monotonic time at which the command started, since the time limit covers all of it."""
+    keep_private()
     with open_progress(began, settings.time_limit) as progress:
         from graphs import session
 
@@ -31,6 +33,7 @@ def drive_resume(
 ) -> None:
     """Go on with a run, or through it again. began: monotonic time from which this counts against the run's limit."""
     _refuse_if_driven(reference)
+    keep_private()
     with open_progress(began) as progress:
         if not rebuild:
             progress.recall(_earlier_events(reference))
@@ -48,6 +51,18 @@ def _refuse_if_driven(reference: str) -> None:
     from tools.drivers import check_driver
 
     check_driver(find_run(reference).id)
+
+
+def keep_private() -> None:
+    """Close this process's memory and environment, where keys and labels lie, to other processes of the same user.
+
+    Only the command does so: a notebook's process is not ours to change. Where the system knows no such thing, nothing
+    happens, and the sandbox is what remains.
+    """
+    from tools.executors.privileges import set_dumpable
+
+    with suppress(OSError):
+        set_dumpable(False)
 
 
 def _earlier_events(reference: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.sharing import once
 from tests.tools.report_cases import case, nasty
 from tools.report.cards import run_card
 from tools.report.page import write_report
@@ -36,7 +37,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("reports")
+    folder = once(tmp_path_factory, "reports", _write_reports)
+    return {path.stem: path for path in folder.glob("*.html")}
+
+
+def _write_reports(folder: Path) -> None:
     cases = {
         "binary": case("binary"),
         "multiclass": case("multiclass", 4000, classes=30),
@@ -46,7 +51,6 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
     for name, facts in cases.items():
         write_report(folder / f"{name}.html", facts)
-    return {name: folder / f"{name}.html" for name in cases}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tests.support.command import modelwright
 from tests.support.inprocess import command_here
 from tests.support.llm_server import LlmServer, Reply
 from tests.support.scripted_team import PROGRAM, scripted_team
+from tests.support.sharing import once
 from tests.support.tables import loans
 
 OPTIONS = ["--target", "default", "--time-limit", "600", "--folds", "2", "--candidates", "2"]
@@ -47,14 +48,16 @@ def trained(home: Path, name: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with two builds of two iterations: one job at a time, and the same again."""
-    folder = tmp_path_factory.mktemp("limited")
-    loans().to_csv(folder / "loans.csv", index=False)
-    for name, more in {"first": ["--jobs", "1"], "again": []}.items():
-        arguments = [folder / "loans.csv", *OPTIONS, "--iterations", "2", "--name", name, *more]
-        done = modelwright("build", *arguments, home=folder / "home")
-        assert done.code == 0, done.err
-        (folder / f"{name}.err").write_text(done.err)
-    return folder / "home"
+
+    def build(folder: Path) -> None:
+        loans().to_csv(folder / "loans.csv", index=False)
+        for name, more in {"first": ["--jobs", "1"], "again": []}.items():
+            arguments = [folder / "loans.csv", *OPTIONS, "--iterations", "2", "--name", name, *more]
+            done = modelwright("build", *arguments, home=folder / "home")
+            assert done.code == 0, done.err
+            (folder / f"{name}.err").write_text(done.err)
+
+    return once(tmp_path_factory, "limited", build) / "home"
 
 
 def test_candidates_and_iterations_hold(limited: Path) -> None:

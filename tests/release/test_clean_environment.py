@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from tests.release.making import BOOSTER, PIPELINE, Kind, Made, make_release, outputs
+from tests.support.sharing import once
 from tools.release.folder import check_release, manifest_hash
 from tools.verifying import verify_release
 
@@ -34,14 +35,17 @@ def python(releases: dict[Kind, Made], tmp_path_factory: pytest.TempPathFactory)
     """The interpreter of a new environment with the requirements of the releases, which are the same for all three."""
     texts = {(made.folder / "requirements.txt").read_text("utf-8") for made in releases.values()}
     assert len(texts) == 1
-    root = tmp_path_factory.mktemp("environment")
-    (root / "requirements.txt").write_text(texts.pop(), "utf-8")
+    text = texts.pop()
+    return once(tmp_path_factory, "environment", lambda root: _install(root, text)) / "venv" / "bin" / "python"
+
+
+def _install(root: Path, requirements: str) -> None:
+    (root / "requirements.txt").write_text(requirements, "utf-8")
     subprocess.run([sys.executable, "-m", "venv", str(root / "venv")], check=True)
     python = root / "venv" / "bin" / "python"
     command = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", "-r", str(root / "requirements.txt")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"the requirements could not be installed:\n{done.stderr}"
-    return python
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 from state.candidate import Candidate, Member, Plan, Score
 from state.task import Feature, SplitPlan, Task
 from tools.metrics import metric
+from tools.promotion import near_best
 from tools.scoring import score
-from tools.selection import OutOfFold, best_of, blend, common_rows, ensemble_members, near_best
+from tools.selection import OutOfFold, best_of, blend, common_rows, ensemble_members
 
 
 def task(name: str = "rmse") -> Task:
@@ -83,17 +84,22 @@ def test_nothing_usable_gives_nothing() -> None:
     assert best_of(task(), [candidate("a", 1.0).but(status="failed")]) is None
 
 
-def of_recipe(name: str, value: float, recipe: str, low: float = 0.9, high: float = 1.1) -> Candidate:
+def of_recipe(name: str, value: float, recipe: str) -> Candidate:
     one = candidate(name, value)
-    score = Score(value=value, folds=[value], low=low, high=high, rows=100)
-    return one.but(plan=one.plan.but(recipe=recipe).plain(), score=score.plain())
+    return one.but(plan=one.plan.but(recipe=recipe).plain())
 
 
 def test_candidates_that_are_hard_to_tell_from_the_best_start_together() -> None:
-    """One of each recipe within half the best one's interval; those clearly worse stay out."""
-    best = of_recipe("a", 1.0, "linear")
-    others = [of_recipe("b", 1.01, "linear"), of_recipe("c", 1.03, "forest"), of_recipe("d", 1.2, "boosting")]
-    assert near_best(task(), [best, *others], best) == ["a", "c"]
+    """The best of each recipe whose distance is easily luck; those clearly worse stay out."""
+    rng = np.random.default_rng(0)
+    truth, errors = rng.normal(size=(2, 80))
+    wrong = {"a": errors, "b": 1.01 * errors, "c": 1.02 * errors[::-1], "d": 2 * errors[::-1]}
+    parts = {name: OutOfFold(np.arange(80), truth + one) for name, one in wrong.items()}
+    recipes = {"a": "linear", "b": "linear", "c": "forest", "d": "boosting"}
+    values = {name: score(task().metric, truth, part.values) for name, part in parts.items()}
+    best, *others = [of_recipe(name, values[name], recipe) for name, recipe in recipes.items()]
+    assert near_best(task(), truth, parts, [best, *others], best) == ["a", "c"]
+    assert near_best(task(), truth, parts, others, best) == ["c"], "a best one that is not among them starts nothing"
 
 
 def test_first_votes_are_kept_unless_more_votes_improve_on_them() -> None:
