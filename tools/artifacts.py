@@ -222,7 +222,7 @@ class FolderArtifacts(Conversions):
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A private folder beside the artifacts, removed at the end."""
-        with _writing(self.root), tempfile.TemporaryDirectory(dir=private_folder(self.root / "tmp")) as folder:
+        with writing(self.root), tempfile.TemporaryDirectory(dir=private_folder(self.root / "tmp")) as folder:
             yield Path(folder)
 
     def _path(self, ref: str) -> Path:
@@ -249,9 +249,14 @@ class FolderArtifacts(Conversions):
                 sync_folder(path.parent.parent)
 
 
-def open_artifacts() -> ArtifactStore:
-    """The artifact store: a folder of this home, or the shared database with a folder of this home as its cache."""
-    folder, url = FolderArtifacts(local_folder() / "artifacts"), store_url()
+def open_artifacts(*, veil: bool = False) -> ArtifactStore:
+    """The artifact store: a folder of this home, or the shared database with a folder of this home as its cache.
+
+    veil: write files encrypted, for machines where programs can read the folder (tools/veiled.py). Both kinds are read.
+    """
+    from tools.veiled import VeiledArtifacts
+
+    folder, url = VeiledArtifacts(local_folder() / "artifacts", veil=veil), store_url()
     if url is None:
         return folder
     from tools.postgres.artifacts import PostgresArtifacts

@@ -301,7 +301,7 @@ def open_workbench(run_id: str, settings: Settings, *, budget: Budget | None = N
 
     tier = admit(settings)
     slots = settings.jobs or cores()
-    artifacts = open_artifacts()
+    artifacts = open_artifacts(veil=tier == "T3")
     catalogue = open_catalogue()
     executor = ProcessExecutor(
         artifacts, home() / "jobs" / run_id, slots=slots, threads_per_job=1, cache=home() / "cache", tier=tier
