@@ -86,8 +86,12 @@ def random_kills(campaign: Campaign, runs: int, kills: int, seed: int) -> list[d
 
         return work
 
-    shares = [kills // runs + (number < kills % runs) for number in range(runs)]
-    return [campaign.once(f"random-{seed + number}", one(number, share)) for number, share in enumerate(shares)]
+    results: list[dict[str, Any]] = []
+    while len(results) < runs or sum(len(result["kills"]) for result in results) < kills:
+        # A run may end before all its kills have met it, so more runs may be needed than were asked for.
+        number = len(results)
+        results.append(campaign.once(f"random-{seed + number}", one(number, -(-kills // runs))))
+    return results
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -231,7 +231,7 @@ def _under_fire(
     """Kill parts of one command until its driver dies (None) or it ends by itself (its exit code)."""
     while len(told.kills) < kills:
         kind = chance.choices(list(weights), list(weights.values()))[0]
-        until = time.monotonic() + chance.uniform(0.02, 0.35) * pace
+        until = time.monotonic() + chance.uniform(0.02, 0.25) * pace
         while time.monotonic() < until and command.process.poll() is None:
             time.sleep(0.01)
         victim = _victim(command, kind, chance)
