@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
+from typing import Any, TypedDict
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +19,7 @@ from graphs.cli.doctor import _store
 from state.errors import StoreError, UsageError, VersionMismatch
 from tests.support.command import modelwright
 from tests.support.postgres import Server
+from tools.checkpoints import open_saver
 from tools.database import FORMATS, open_database
 from tools.drivers import drive_run
 from tools.home import run_folder
@@ -162,6 +166,12 @@ def test_every_run_has_a_schema_of_its_own() -> None:
     assert all(len(name) <= 63 and name.startswith("modelwright_run_") for name in names)
 
 
+class Counted(TypedDict):
+    """The state of a small graph."""
+
+    count: int
+
+
 # ---- connections ---------------------------------------------------------------------------------------------
 
 
@@ -173,6 +183,34 @@ def test_a_connection_lost_while_idle_is_opened_again(place: Schema, postgres: S
     catalogue.add_run(_row(2))
     postgres.disconnect(place.url)
     assert [row.name for row in catalogue.runs()] == ["run-2", "run-1"]
+
+
+def test_the_checkpointer_opens_a_lost_connection_again(
+    database_url: str, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph whose connection the server drops between two steps reads and writes on; no step is lost."""
+    from langgraph.graph import END, START, StateGraph
+
+    monkeypatch.setattr("tools.postgres.saver._IDLE_SECONDS", 0.0)
+    graph = StateGraph(Counted)
+
+    def dropping(state: Counted) -> dict[str, int]:
+        postgres.disconnect(database_url)
+        return {"count": state["count"] + 1}
+
+    for name in ("one", "two"):
+        graph.add_node(name, dropping)
+    graph.add_edge(START, "one")
+    graph.add_edge("one", "two")
+    graph.add_edge("two", END)
+
+    async def drive() -> tuple[Any, int]:
+        config: Any = {"configurable": {"thread_id": str(uuid.uuid4())}}
+        async with open_saver(Schema(database_url, "modelwright_run_dropped")) as saver:
+            done = await graph.compile(checkpointer=saver).ainvoke({"count": 0}, config, durability="sync")
+            return done, len([one async for one in saver.alist(config)])
+
+    assert asyncio.run(drive()) == ({"count": 2}, 4)
 
 
 def test_a_connection_lost_in_a_transaction_undoes_it(place: Schema, postgres: Server) -> None:

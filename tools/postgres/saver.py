@@ -7,6 +7,7 @@ What tools/checkpoints.py says of files holds here, by other means:
 - No value stands in a row's JSON that PostgreSQL would refuse or change there (tools/postgres/threads.py): NaN, infinities
   and any text survive.
 - Each checkpoint is verified with all blobs it refers to.
+- A connection that the server dropped while nothing was written, during a long training for instance, is opened again.
 - The newest checkpoint is the one of the greatest id, compared byte by byte whatever the database's collation.
 """
 
@@ -14,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -90,6 +92,8 @@ _SELECT = """
         AND one.checkpoint_ns = checkpoints.checkpoint_ns AND one.checkpoint_id = checkpoints.checkpoint_id
     ) AS pending_writes
     FROM checkpoints """
+_IDLE_SECONDS = 1.0
+"""After so long without use a connection is asked whether it is still there."""
 _NEWEST = ' ORDER BY checkpoint_id COLLATE "C" DESC LIMIT 1'
 _BEFORE_PUT = """
     SELECT parent.digest, parent.graph, known.version FROM (SELECT 1) AS always LEFT JOIN checkpoints AS parent
@@ -132,6 +136,7 @@ class PostgresRunSaver(GraphGuard, AsyncPostgresSaver):
         self.place: Place = place
         self.schema = place
         self.connection = connection
+        self._used = time.monotonic()
 
     def with_allowlist(self, extra_allowlist: Iterable[Any]) -> PostgresRunSaver:
         """Itself: see RunSaver."""
@@ -201,9 +206,19 @@ class PostgresRunSaver(GraphGuard, AsyncPostgresSaver):
 
     async def _fetched(self, sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
         with named_errors(self.schema):
-            async with self.lock, self.connection.cursor(binary=True, row_factory=dict_row) as cursor:
+            async with self.lock, (await self._connected()).cursor(binary=True, row_factory=dict_row) as cursor:
                 await cursor.execute(sql.encode(), parameters)
                 return await cursor.fetchall()
+
+    async def _connected(self) -> psycopg.AsyncConnection[DictRow]:
+        """The connection; a new one when the server dropped the old one since its last use. The lock is held."""
+        idle, self._used = time.monotonic() - self._used, time.monotonic()
+        if idle > _IDLE_SECONDS and not self.connection.closed:
+            with suppress(psycopg.OperationalError):  # which closes it
+                await self.connection.execute("SELECT 1")
+        if self.connection.closed:
+            self.conn = self.connection = await _connect(self.schema)
+        return self.connection
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
@@ -295,10 +310,10 @@ class PostgresRunSaver(GraphGuard, AsyncPostgresSaver):
         with named_errors(self.schema):
             async with (
                 self.lock,
-                self.connection.transaction(),
-                self.connection.cursor(binary=True, row_factory=dict_row) as cursor,
+                (connection := await self._connected()).transaction(),
+                connection.cursor(binary=True, row_factory=dict_row) as cursor,
             ):
-                await afence(self.connection, self.schema)
+                await afence(connection, self.schema)
                 yield cursor
 
     # ---- the graph ---------------------------------------------------------------------------------------------
@@ -401,12 +416,8 @@ async def open_postgres_saver(place: Schema, *, create: bool = True) -> AsyncIte
     create: when False, None is given for a schema that is not there, and nothing is created by looking.
     """
     with named_errors(place):
-        connection = await psycopg.AsyncConnection[DictRow].connect(
-            place.url, row_factory=dict_row, **connect_options()
-        )
+        saver = PostgresRunSaver(await _connect(place), place)
         try:
-            await connection.execute(session_sql(place).encode())
-            saver = PostgresRunSaver(connection, place)
             if not create and not (await saver._fetched(_READY, []))[0]["formatted"]:
                 yield None
                 return
@@ -416,4 +427,10 @@ async def open_postgres_saver(place: Schema, *, create: bool = True) -> AsyncIte
                     seed_id_clock(row["newest"])
             yield saver
         finally:
-            await connection.close()
+            await saver.connection.close()
+
+
+async def _connect(place: Schema) -> psycopg.AsyncConnection[DictRow]:
+    connection = await psycopg.AsyncConnection[DictRow].connect(place.url, row_factory=dict_row, **connect_options())
+    await connection.execute(session_sql(place).encode())
+    return connection
