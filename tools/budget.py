@@ -48,6 +48,8 @@ class Budget:
         self._began = clock() if began is None else began
         self.persist = persist
         self._lock = threading.RLock()
+        self._saving = threading.Lock()
+        """Held while seconds are handed on. `_lock` is not: who writes them may wait for somebody who reads this budget."""
         self._reserved = 0.0
         self._waited = 0.0
         self._pauses = 0
@@ -119,7 +121,7 @@ class Budget:
 
         What `persist` could not take (it raised) is handed over again with the next save.
         """
-        with self._lock:
+        with self._saving:
             active = self.active()
             if self.persist is not None and active > self._saved:
                 self.persist(active - self._saved)

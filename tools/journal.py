@@ -151,12 +151,17 @@ class Journal:
         """What this run decided about an effect before making it, such as the time it grants; decided once.
 
         A resumed run gets what was decided before the kill. It is no part of the key and of no concern to other runs.
+        Of several that decide at the same moment the first to write counts, for all.
         """
+        known = self.intention(key)
+        if known is not None:
+            return known
+        # Not inside the transaction: who decides may wait for somebody who waits for the database, such as the budget.
+        intent = pack(decide())
         with self.database.write(self.run_id) as db:
-            rows = self.database.read("SELECT intent FROM journal WHERE key = ? AND run_id = ?", [key, self.run_id])
-            if rows and rows[0]["intent"] is not None:
-                return _loaded(rows[0]["intent"])
-            intent = pack(decide())
+            known = self.intention(key)
+            if known is not None:
+                return known
             db.execute(
                 "INSERT INTO journal (key, run_id, kind, state, attempt, intent, created) "
                 "VALUES (?, ?, ?, 'intent', 0, ?, ?) ON CONFLICT (key, run_id) DO UPDATE SET intent = excluded.intent",

@@ -67,8 +67,11 @@ def test_every_program_is_forked_from_the_warm_parent(executor: ProcessExecutor,
     assert executor.worker.facts["threads"] == 1
 
 
-def test_a_finished_job_leaves_no_files(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
+def test_a_finished_job_leaves_no_files(artifacts: FolderArtifacts, tmp_path: Path) -> None:
     """Only small notes stay until the executor closes, and then of a failed job its log."""
+    executor = ProcessExecutor(
+        artifacts, tmp_path / "jobs", slots=1, tier="T3"
+    )  # of its own: a closed one stays closed
     root = executor._folders.root
     run(executor, learning_job(artifacts, LOGISTIC), "tidy")
     run(executor, script_job(artifacts, "print('why'); 1/0"), "untidy")

@@ -160,6 +160,22 @@ def test_what_was_intended_is_decided_once_per_run(catalogue: Catalogue) -> None
     assert Journal(catalogue, "two").intend("key", "fold", decide) == {"seconds": 20.0}
 
 
+def test_deciding_holds_up_nobody_who_writes(catalogue: Catalogue) -> None:
+    """While one thread decides, another one writes: a decision may wait for what that one holds."""
+    written = threading.Event()
+    other = Journal(catalogue, "other")
+
+    def write() -> None:
+        other.effect_now("beside", "fold", Effect().now)
+        written.set()
+
+    def decide() -> dict[str, Any]:
+        threading.Thread(target=write).start()
+        return {"waited": written.wait(30)}
+
+    assert Journal(catalogue, "one").intend("key", "decision", decide) == {"waited": True}
+
+
 # ---- at the same time ----------------------------------------------------------------------------------------
 
 
