@@ -28,6 +28,22 @@ SMALL = {"time_limit": 120, "iterations": 1, "candidates": 1, "folds": 2}
 AFTER_THE_TEST = {"approve_release", "publisher"}
 
 
+_there_before: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _earlier_children() -> None:
+    """What other tests of this worker have started and keep, a database server for instance, is none of a run's."""
+    _there_before.clear()
+    _there_before.update(child.pid for child in psutil.Process().children())
+
+
+def children() -> list[psutil.Process]:
+    """Processes begun since the test began, at any depth."""
+    new = [child for child in psutil.Process().children() if child.pid not in _there_before]
+    return [*new, *(below for child in new for below in child.children(recursive=True))]
+
+
 def drawing() -> str:
     return str(modelwright.graph.get_graph(xray=True).draw_mermaid())
 
@@ -147,7 +163,7 @@ def test_ainvoke_without_a_checkpointer_leaves_a_run_and_no_process(home: Path, 
     assert run.status == "done"
     assert run.score is not None
     assert run.summary["folder"] == out["release"]["folder"]
-    assert not [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
+    assert not [one for one in children() if one.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_astream_waits_for_a_person_goes_on_and_begins_anew(home: Path, loans_csv: Path) -> None:
@@ -176,7 +192,7 @@ def test_astream_waits_for_a_person_goes_on_and_begins_anew(home: Path, loans_cs
         assert modelwright.runs()[0].id == again["run_id"] != run.id
 
     asyncio.run(talk())
-    assert not psutil.Process().children(recursive=True)
+    assert not children()
 
 
 def test_a_cancelled_run_and_a_bad_input_leave_no_process(home: Path, loans_csv: Path) -> None:
@@ -193,11 +209,11 @@ def test_a_cancelled_run_and_a_bad_input_leave_no_process(home: Path, loans_csv:
 
     asyncio.run(cancel())
     assert modelwright.runs()[0].status == "paused"
-    assert not psutil.Process().children(recursive=True)
+    assert not children()
     with pytest.raises(InputError, match="there is no column 'nothing'"):
         asyncio.run(modelwright.graph.ainvoke({"data": str(loans_csv), "target": "nothing"}, context=SMALL))
     assert modelwright.runs()[0].status == "failed"
-    assert not psutil.Process().children(recursive=True)
+    assert not children()
 
 
 def test_a_stream_left_in_the_middle_is_let_go(home: Path, loans_csv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +225,7 @@ def test_a_stream_left_in_the_middle_is_let_go(home: Path, loans_csv: Path, monk
         async for one in modelwright.graph.astream(given, context=Settings(**SMALL), stream_mode="updates"):
             if "examiner" in one:
                 break
-        while psutil.Process().children(recursive=True) or holder(modelwright.runs()[0].folder):
+        while children() or holder(modelwright.runs()[0].folder):
             await asyncio.sleep(0.05)
 
     asyncio.run(asyncio.wait_for(listen(), 120))

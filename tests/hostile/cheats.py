@@ -219,7 +219,6 @@ CHEATS = {
 SHOWN_TO_WORK = (
     "remembers rows between folds",
     "hashes rows against a copied file",
-    "searches the file system for labels",
 )
 """Those that do score better in the basic tier, where custody cannot be enforced."""
 

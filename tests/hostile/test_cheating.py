@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from state.settings import Settings
 from state.task import Prepared, Task
 from tests.hostile import cheats
 from tests.hostile.cheats import CHEATS, FORGED, INVALID, SHOWN_TO_WORK
+from tools.artifacts import FolderArtifacts
 from tools.executors.process import ProcessExecutor
 from tools.framing import frame_task
 from tools.home import home
@@ -89,6 +91,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
     folder = tmp_path_factory.mktemp("cheating")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODELWRIGHT_HOME", str(folder / "home"))
+        patch.setenv("MODELWRIGHT_KEY_FILE", str(folder.parent / "cheating.key"))
         frame = weak_signal()
         frame.to_csv(folder / "loans.csv", index=False)
         settings = Settings(target="y", metric="roc_auc", folds=3, time_limit=600, jobs=1, sandbox="T3")
@@ -134,6 +137,22 @@ def entered(arena: Range, tier: str) -> None:
 def test_without_a_sandbox_it_would_pay(arena: Range, name: str) -> None:
     """The control: in the basic tier, which says that it cannot keep custody, the cheat scores far better."""
     found = arena.outcome(CHEATS[name], "T3")
+    assert isinstance(found, float), found
+    assert found > arena.honest + 0.1
+
+
+def test_a_search_for_labels_pays_only_where_they_lie_in_clear(arena: Range) -> None:
+    """The store of the basic tier is encrypted, so the search finds nothing; beside a copy in clear it scores far better."""
+    search = CHEATS["searches the file system for labels"]
+    found = arena.outcome(search, "T3")
+    assert isinstance(found, float), found
+    assert found == pytest.approx(arena.honest)
+    clear = FolderArtifacts(Path(str(arena.told["folder"])) / "clear")
+    for reference in list(arena.desk.artifacts.refs()):
+        with arena.desk.artifacts.get(reference) as stream:
+            clear.put(stream.read())
+    found = arena.outcome(f"{search}\n# in clear\n", "T3")
+    shutil.rmtree(clear.root)
     assert isinstance(found, float), found
     assert found > arena.honest + 0.1
 
