@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 
 from tests.conftest import Built
 from tests.support.command import modelwright
+from tests.support.copies import copy_of
 from tests.support.inprocess import command_here
 from tests.support.llm_server import LlmServer
 from tests.support.scripted_team import scripted_team
@@ -48,8 +48,7 @@ def test_a_review_in_full_makes_every_check_and_changes_nothing(built: Built) ->
 
 def test_without_full_the_reviewers_own_review_is_shown(built: Built, tmp_path: Path) -> None:
     """Every run has one; it says how to get the rest."""
-    home = tmp_path / "home"
-    shutil.copytree(built.home, home)
+    home = copy_of(built, tmp_path)
     (home / "artifacts").rename(home / "elsewhere")  # it is read from the run's log alone
     done = command_here("review", "shared", home=home)
     assert done.code == 0

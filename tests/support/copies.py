@@ -10,9 +10,22 @@ from tests.conftest import Built
 
 
 def copy_of(built: Built, folder: Path) -> Path:
-    """The shared build's home, copied into a folder."""
-    shutil.copytree(built.home, folder / "home")
-    return folder / "home"
+    """The shared build's home, copied into a folder that holds none yet.
+
+    Tests of other workers look at it meanwhile, and SQLite's side files, empty by then, come and go as they do: a copy in
+    which one has vanished is made again.
+    """
+    target = folder / "home"
+    for _ in range(50):
+        try:
+            shutil.copytree(built.home, target)
+        except shutil.Error as error:
+            if not all(source.endswith(("-wal", "-shm")) for source, _, _ in error.args[0]):
+                raise
+            shutil.rmtree(target)
+        else:
+            return target
+    raise AssertionError(f"{built.home} does not hold still")
 
 
 def effects(home: Path, run_id: str, *kinds: str) -> set[tuple[str, str, str]]:
