@@ -11,6 +11,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+from tools.syntax import parse_source
+
 MAX_BYTES = 200_000
 FIT_KEYWORDS = ("task", "seed", "time_limit", "n_jobs")
 DATA_LIBRARIES = frozenset(
@@ -79,12 +81,12 @@ def check_program(code: str, *, unsafe_ok: bool = False) -> list[str]:
     if size > MAX_BYTES:
         return [f"the program has {size:,} bytes; at most {MAX_BYTES:,} are accepted, so leave data out of the code"]
     try:
-        tree = ast.parse(code)
+        tree = parse_source(code)
     except SyntaxError as error:
         return [
             f"line {error.lineno or '?'}: the program is no valid Python ({error.msg}): {(error.text or '').strip()!r}"
         ]
-    except ValueError as error:  # a null byte in the text
+    except (ValueError, RecursionError, MemoryError) as error:  # a null byte in the text, a tree too deep
         return [f"the program is no valid Python ({error})"]
     problems = [*_entry_points(tree), *_module_level(tree)]
     if not unsafe_ok:

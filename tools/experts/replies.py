@@ -6,7 +6,6 @@ decides, and then what the question makes checkable (ids, citations, a program t
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import warnings
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from state.questions import Answer, PlanQuestion, Program, Question, RepairQuestion
 from tools.experts.redaction import clean
 from tools.experts.schemas import decode
+from tools.syntax import parse_source
 
 MAX_REPLY_BYTES = 200_000
 
@@ -159,7 +159,7 @@ def _syntax_problem(code: str) -> str | None:
     try:
         with warnings.catch_warnings():  # an odd escape in foreign code is not our warning to show
             warnings.simplefilter("ignore")
-            ast.parse(code)
+            parse_source(code)
     except SyntaxError as error:
         return f"`code` is not complete, valid Python: {error.msg} (line {error.lineno}); send the whole module again"
     except (ValueError, RecursionError, MemoryError) as error:

@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tools.recipes import parts
 from tools.recipes.imports import IMPORTS, import_lines
+from tools.syntax import parse_source
 
 WIDTH = 120
 
@@ -36,7 +37,7 @@ class Part:
 def assemble(template: str, **values: Any) -> str:
     """The finished program of templates/<template>.py.j2 rendered with `values`. Pure: reads package data only."""
     body = _environment().get_template(f"{template}.py.j2").render(**values)
-    tree = ast.parse(body)
+    tree = parse_source(body)
     document = ast.get_docstring(tree, clean=False) or ""
     first = next(node for node in tree.body if isinstance(node, ast.FunctionDef))
     lines = body.splitlines()
@@ -109,7 +110,7 @@ def _library() -> dict[str, Part]:
         # Read, not imported: the parts' libraries are heavy and only the programs need them.
         source = file.read_text(encoding="utf-8") if file.name.endswith(".py") else ""
         lines = source.splitlines()
-        for node in ast.parse(source).body:
+        for node in parse_source(source).body:
             if isinstance(node, ast.FunctionDef | ast.Assign):
                 name = node.name if isinstance(node, ast.FunctionDef) else ast.unparse(node.targets[0])
                 text = "\n".join(lines[node.lineno - 1 : node.end_lineno])

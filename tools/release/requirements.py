@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from state.errors import NotFound
+from tools.syntax import parse_source
 
 _DISTRIBUTIONS = {
     "numpy": "numpy",
@@ -48,7 +49,7 @@ def imported(code: str, *, everywhere: bool = True) -> set[str]:
 
     everywhere: also imports inside functions; without it only those that run when the module is imported.
     """
-    tree = ast.parse(code)
+    tree = parse_source(code)
     names: set[str] = set()
     for node in ast.walk(tree) if everywhere else tree.body:
         if isinstance(node, ast.Import):

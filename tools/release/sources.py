@@ -6,6 +6,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from tools.syntax import parse_source
+
 RUNTIME = ("reading.py", "allowed.py", "ensembles.py", "saving.py")
 """Modules of tools/portable/ that every release has a copy of, in model_inference/; each needs only those before it."""
 _TOOLS = Path(__file__).resolve().parent.parent
@@ -24,7 +26,7 @@ def portable(name: str) -> str:
 
 def with_docstring(source: str, text: str) -> str:
     """`source` with its module docstring replaced by `text`, whatever characters that holds."""
-    first = ast.parse(source).body[0]
+    first = parse_source(source).body[0]
     assert isinstance(first, ast.Expr)
     assert first.end_lineno is not None
     rest = source.splitlines(keepends=True)[first.end_lineno :]
