@@ -197,7 +197,7 @@ def test_damage_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"part_000\.npy is missing"):
         load_model(tmp_path)
     (tmp_path / "model.json").write_text(json.dumps({**content, "format": 99}))
-    with pytest.raises(ValueError, match="model format 99; this code reads 2"):
+    with pytest.raises(ValueError, match="model format 99; this code reads 3"):
         load_model(tmp_path)
 
 
