@@ -49,8 +49,8 @@ async def runner(state: BranchState, desk: Workbench) -> dict[str, Any]:
         label=state["candidate_id"],
         share=_share(desk, state),
         count=1 if plan.rows else plan.folds,
-        expected=plan.estimate_seconds / (1 if plan.rows else max(1, plan.folds or task.split.folds)),
-        glance=None if plan.operator == "repair" else _glance(desk, state, task, prepared),
+        expected=_expected(state, plan, task),
+        glance=None if plan.operator == "repair" or plan.without else _glance(desk, state, task, prepared),
     )
     attempts = [*state.get("attempts", []), _attempt(state, program, run).plain()]
     candidate = Candidate(
@@ -90,6 +90,13 @@ def _share(desk: Workbench, state: BranchState) -> float:
     later = 0.6 if state["iteration"] == 0 and desk.settings.iterations > 1 else 0.9
     siblings = [one for one in desk.log.candidates().values() if one.iteration == state["iteration"]]
     return max(1.0, later * desk.budget.search_left() * desk.slots / max(1, len(siblings)))
+
+
+def _expected(state: BranchState, plan: Plan, task: Task) -> float:
+    """Predicted seconds of one fold; 0 where the prediction rests on nothing that was measured."""
+    if state["iteration"] == 0 or not plan.recipe:
+        return 0.0
+    return plan.estimate_seconds / (1 if plan.rows else max(1, plan.folds or task.split.folds))
 
 
 def _glance(desk: Workbench, state: BranchState, task: Task, prepared: Prepared) -> Glance | None:
@@ -158,13 +165,17 @@ def _scored(desk: Workbench, task: Task, prepared: Prepared, candidate: Candidat
         score=score_of(desk, task, prepared, part, folds).plain(),
         oof=store_oof(desk, part),
         effective=merge_effective([receipt.result.get("effective") or {} for receipt in good]),
-        fit_seconds=float(np.mean([receipt.seconds for receipt in good])) * _scale(desk, prepared, rows),
+        fit_seconds=_full_seconds(desk, prepared, candidate, float(np.mean([receipt.seconds for receipt in good]))),
         reason=reason,
     )
 
 
-def _scale(desk: Workbench, prepared: Prepared, rows: int) -> float:
-    """How much longer a fit on all rows of a fold takes than one on the rows of a first look."""
+def _full_seconds(desk: Workbench, prepared: Prepared, candidate: Candidate, mean: float) -> float:
+    """Seconds of a fold on all rows, as far as a first look tells; programs stop on time, so no more than half of what
+    the search had left then."""
+    rows = candidate.plan.rows
     if not rows:
-        return 1.0
-    return max(1.0, len(desk.artifacts.get_frame(prepared.train_files[0])) / rows)
+        return mean
+    everything = len(desk.artifacts.get_frame(prepared.train_files[0]))
+    left = time_left(desk, "look", {"candidate": candidate.id, "program": candidate.program}).search
+    return max(mean, min(mean * everything / rows, 0.5 * left))

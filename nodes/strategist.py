@@ -67,9 +67,9 @@ def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         reason=step.reason,
         detail=step.detail,
         policy=desk.settings.policy,
-        operations=[operation.plain() for operation in step.operations],
+        operations=step.operations,
         best=best.id,
-        compared=_comparisons(desk, task, prepared, usable, parts, best),
+        compared=[] if action == "iterate" else _comparisons(desk, task, prepared, usable, parts, best),
     )
     desk.say("decision", "strategist", f"{decision.action}: {decision.reason}", **decision.plain())
     return {**update, "best": best.id, "decision": decision.plain()}

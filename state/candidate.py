@@ -177,7 +177,7 @@ class Decision(Record):
     """What the next iteration is to try."""
     best: str | None = None
     compared: list[dict[str, Any]] = Field(default_factory=list)
-    """Paired comparisons on out-of-fold predictions: {one, other, gain, low, high, better_share}."""
+    """When the search ends: paired comparisons on out-of-fold predictions: {one, other, gain, low, high, better_share}."""
 
 
 class Check(Record):

@@ -11,8 +11,10 @@ from state.candidate import Candidate, Finding, Plan, Score
 from state.questions import PlanQuestion, ProgramQuestion
 from state.search import Operation
 from state.settings import Settings
+from tests.support.questions import plan_question
 from tests.support.recipe_cases import CASES, Case
 from tools.experts.builtin import BuiltinExpert
+from tools.experts.prompting import Prompts
 from tools.program import check_program
 from tools.recipes.crossing import crossed
 from tools.recipes.fulfilling import parts_left, room
@@ -242,3 +244,12 @@ def test_first_looks_are_followed_by_the_better_half(left: float) -> None:
     first = next(one for one in looked if one.id == plan.parent)
     assert (plan.recipe, plan.params) == (first.plan.recipe, first.plan.params)
     assert plan.rows == step.operations[0].rows == 150
+
+
+def test_a_model_is_told_the_same_operations() -> None:
+    """The prompt lists each operation as data; without any it does not speak of them."""
+    operations = [Operation(operator="crossover", parents=["i0-forest", "i0-linear"], reason="they differ")]
+    prompt = Prompts().render(plan_question(operations=operations)).user
+    assert "asks for these operations" in prompt
+    assert '"operator": "crossover", "parents": ["i0-forest", "i0-linear"]' in prompt
+    assert "asks for these operations" not in Prompts().render(plan_question()).user

@@ -19,7 +19,7 @@ from tools.recipes.improving import Idea, changed, improvements, milder, scored,
 from tools.recipes.recipe import Variant
 from tools.recipes.wishes import Wishes
 
-MOST_CROSSED = 6
+MOST_CROSSED = 5
 """The best candidates among which pairs are looked for."""
 
 
@@ -55,10 +55,8 @@ def room(question: PlanQuestion) -> Room:
     for idea in unused(question):
         if idea.mark not in seen:
             fresh.setdefault(idea.mark, idea)
-    ideas = {
-        str(one["id"]): len({idea.mark for idea in _changes_of(one, question, []) if idea.mark not in seen})
-        for one in best
-    }
+    plain = question.model_copy(update={"findings": []})  # what is found names reasons, and adds no change
+    ideas = {str(one["id"]): len({idea.mark for idea in _changes_of(one, plain, [])} - seen) for one in best}
     pairs = [
         (str(one["id"]), str(other["id"]))
         for one in best[:MOST_CROSSED]
@@ -113,6 +111,7 @@ def _made(operation: Operation, question: PlanQuestion) -> Iterator[Idea]:
 def _changes_of(one: dict[str, Any], question: PlanQuestion, cites: list[str]) -> Iterator[Idea]:
     """Changes of a candidate: answers to the named findings, to the other open ones, refinements, then the rest."""
     wanted = [finding for finding in question.findings if finding.id in cites]
+    cites = [finding.id for finding in wanted]
     others = [finding for finding in reversed(question.findings) if finding.id not in cites]
     for finding in [*wanted, *others]:
         for change in CHANGES:

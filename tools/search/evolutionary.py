@@ -15,8 +15,9 @@ from tools.search.tree import Node, Tree
 
 POPULATION = 12
 TOURNAMENT = 3
+"""Candidates of one tournament; two where there are few, or the best would win every time."""
 CROSSOVER_CHANCE = 0.35
-SHARING = 0.15
+SHARING = 0.25
 """Fitness a candidate loses for each parent of its family chosen in this round."""
 
 
@@ -40,7 +41,7 @@ def evolutionary(tree: Tree, budget: SearchBudget) -> list[Operation]:
             assert other is not None
             chosen.append(taking.cross(one, other, f"{one.id} and {other.id} won tournaments and differ in kind"))
         else:
-            chosen.append(taking.improve(one, f"{one.id} won a tournament of {TOURNAMENT}"))
+            chosen.append(taking.improve(one, f"{one.id} won a tournament"))
     return chosen
 
 
@@ -55,5 +56,5 @@ def _winner(tree: Tree, nodes: list[Node], families: list[str], rng: random.Rand
     """The fittest of a few drawn at random."""
     if not nodes:
         return None
-    drawn = rng.sample(nodes, min(TOURNAMENT, len(nodes)))
+    drawn = rng.sample(nodes, min(len(nodes), TOURNAMENT if len(nodes) > 2 * TOURNAMENT else 2))
     return max(drawn, key=lambda node: tree.gain(node) - SHARING * families.count(node.family))

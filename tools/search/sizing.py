@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from state.candidate import Candidate, Plan
 from state.task import Prepared, Task
+from tools.decisions import decide
 from tools.search.looks import Sizing, size_up
 from tools.workbench import Workbench
 
@@ -25,15 +26,21 @@ def sizing_of(
     if candidates:
         return Sizing(folds_of(candidates))
     folds = len(prepared.train_files)
-    return size_up(
-        [plan.estimate_seconds / max(1, task.split.folds) for plan in plans],
-        folds=folds,
-        rows=prepared.rows,
-        left=left,
-        slots=desk.slots,
-        keep_folds="folds" in desk.settings.model_fields_set and desk.settings.folds == folds,
-        divisible=task.split.kind != "time",
-    )
+
+    def decision() -> dict[str, int]:
+        size = size_up(
+            [plan.estimate_seconds / max(1, task.split.folds) for plan in plans],
+            folds=folds,
+            rows=prepared.rows,
+            left=left,
+            slots=desk.slots,
+            keep_folds="folds" in desk.settings.model_fields_set and desk.settings.folds == folds,
+            divisible=task.split.kind != "time",
+        )
+        return {"folds": size.folds, "rows": size.rows}
+
+    # Whether the person named the number of folds is known only where the run began.
+    return Sizing(**decide(desk, "folds and rows", {"plans": [plan.id for plan in plans]}, decision, for_good=True))
 
 
 def folds_of(candidates: Sequence[Candidate]) -> int:

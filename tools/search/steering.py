@@ -78,10 +78,12 @@ def next_step(
     looks = promotions(task.metric, candidates, train_rows)
     if looks and left > LEAST_SECONDS:
         return Step("iterate", "first looks taken: the best go on", operations=_fitting(tree, looks, left * slots))
+    if left < LEAST_SECONDS:
+        return Step("stop", "time used up", f"{left:.1f} s of search left")
     least = _least_wall(tree)
     if least is None:
         return Step("stop", "nothing left to try", "every recipe and every change of a candidate was tried")
-    if left < max(LEAST_SECONDS, least):
+    if left < least:
         return Step("stop", "time used up", f"{left:.0f} s of search left, the next idea needs about {least:.0f} s")
     chance = chance_to_help(fruitless)
     if chance < LEAST_CHANCE:
