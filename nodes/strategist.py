@@ -227,7 +227,8 @@ def _ensemble(
     if len(members) < 2:
         return None
     part = blend(parts, members)
-    score = score_of(desk, task, prepared, part, best.score.fold_numbers or list(range(len(prepared.train_files))))
+    folds = (best.score.fold_numbers if best.score else []) or list(range(len(prepared.train_files)))
+    score = score_of(desk, task, prepared, part, folds)
     if not _holds_up(desk, task, prepared, part, parts[best.id]):
         return None
     name = f"i{state['iteration']}-ensemble"

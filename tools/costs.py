@@ -104,14 +104,14 @@ def guess_of(recipe: str, params: Mapping[str, Any], task: Task, profile: Profil
 
 def _effort(params: Mapping[str, Any], usual: Mapping[str, Any]) -> float:
     """How much more work these parameters are than the recipe's usual ones."""
-    factor = 1.0
+    factor: float = 1.0
     for name, power in _EFFORT.items():
         factor *= _relation(params.get(name), usual.get(name)) ** power
     mine, base = params.get("lgb"), usual.get("lgb")
     if isinstance(mine, Mapping) and isinstance(base, Mapping):
         factor *= _relation(base.get("learning_rate"), mine.get("learning_rate")) ** 0.8
         factor *= _relation(mine.get("num_leaves"), base.get("num_leaves")) ** 0.5
-    return factor * _relation(usual.get("rate"), params.get("rate")) ** 0.8
+    return float(factor * _relation(usual.get("rate"), params.get("rate")) ** 0.8)
 
 
 def _relation(one: object, other: object) -> float:

@@ -35,6 +35,6 @@ def part_of(train: pd.DataFrame, rows: int) -> pd.DataFrame:
     chosen = np.unique(np.linspace(0, len(train) - 1, rows).astype(int))
     labels = train["label"]
     if labels.nunique() <= 100:
-        firsts = labels.groupby(labels, sort=True).head(LEAST_OF_CLASS).index.to_numpy()
-        chosen = np.union1d(chosen, train.index.get_indexer(firsts))
+        firsts = labels.groupby(labels).cumcount().to_numpy() < LEAST_OF_CLASS
+        chosen = np.union1d(chosen, np.flatnonzero(firsts))
     return train.iloc[chosen].reset_index(drop=True)

@@ -15,7 +15,7 @@ import pandas as pd
 from state.candidate import Candidate, Score
 from state.jobs import Job, Receipt
 from state.task import Prepared, Task
-from tools.costs import folds_in_time
+from tools.costs import folds_in_time, wall_seconds
 from tools.decisions import decide, decided, time_left
 from tools.scoring import check_predictions, make_score
 from tools.selection import OutOfFold
@@ -26,6 +26,8 @@ LIKELY_MEMBERS = 3
 """Members an ensemble usually has."""
 FULL_FIT = 1.3
 """A fit on all rows takes longer than one on the rows of a fold."""
+GRANTED = 1.5
+"""Times as long as predicted that a fold may take before its even share of the time counts."""
 SAVING = 1.0
 """Seconds that saving a model adds to a fit."""
 MOST_RESERVED = 0.4
@@ -78,6 +80,8 @@ async def run_folds(
     run = FoldRun(expected=expected)
     count = min(count or len(prepared.train_files), len(prepared.train_files))
     each = share / max(1.0, count / desk.slots)
+    # What was let begin because its prediction fits may take as long as predicted, and some more.
+    each = max(each, min(GRANTED * expected, 0.8 * desk.budget.search_left() / wall_seconds(1.0, count, desk.slots)))
     desk.promises.promise(label, expected)
     try:
         await _fold(desk, task, prepared, program, 0, run, label, each)

@@ -95,25 +95,25 @@ def test_the_search_stops_with_its_reason() -> None:
     assert str(hopeless) in stop.detail
 
 
-def test_a_table_where_everything_was_tried_ends_early_and_says_so() -> None:
-    """Iteration after iteration each idea is tried once, every plan can be written, until nothing is left to try."""
-    case = CASES["binary"]()
+@pytest.mark.parametrize("name", ["wide", "dna"])
+def test_a_table_where_everything_was_tried_ends_early_and_says_so(name: str) -> None:
+    """Iteration after iteration each idea is tried once, until nothing is left to try."""
+    case = CASES[name]()
     known = drafts_of(case)
-    settings = Settings(candidates=12, iterations=100)
-    for iteration in range(1, 60):
+    settings = Settings(candidates=25, iterations=100)
+    for iteration in range(1, 30):
         step = step_of(case, known, iteration=iteration, left=1e6, settings=settings)
         if step.action == "stop":
             break
         tried = [brief_of(one) for one in known]
         plans = ask(case, iteration=iteration, tried=tried, operations=step.operations, count=len(step.operations))
-        taken = {one.id for one in known}
-        plans = [plan.but(id=f"{plan.id}-{len(taken)}-{place}") for place, plan in enumerate(plans)]
-        known += [finished(plan, 0.7 - 0.001 * len(known), iteration) for plan in plans]
+        before = len(known)
+        named = [plan.but(id=f"{plan.id}-{before}-{place}") for place, plan in enumerate(plans)]
+        known += [finished(plan, 0.7 - 0.001 * before, iteration) for plan in named]
     assert step.reason == "nothing left to try"
     marks = [str((one.plan.recipe, one.plan.params)) for one in known]
-    assert len(marks) > 20
+    assert len(marks) > 30
     assert len(marks) == len(set(marks))
-    assert {"draft", "improve", "crossover"} <= {one.plan.operator for one in known}
 
 
 def test_the_same_facts_give_the_same_plans() -> None:

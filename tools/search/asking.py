@@ -15,6 +15,8 @@ from tools.recipes.changes import CHANGES
 from tools.recipes.fulfilling import Room, room, topic_in
 from tools.search.tree import MANY_IDEAS, Draft, Tree, build_tree
 
+MOST_CHANGES = 3
+"""Changes one after the other of one first draft. A list of changes has no end where they may be made again and again."""
 _ANSWERED = frozenset(topic for change in CHANGES for topic in change.topics)
 """Topics that some change answers."""
 
@@ -68,6 +70,10 @@ def tree_of(
     left, costs = room(question), costs_of(task, profile, question.tried)
     if free:
         left = _freed(left, candidates)
+    else:
+        deep = _deep(candidates)
+        ideas = {name: 0 if name in deep else count for name, count in left.ideas.items()}
+        left = Room(left.drafts, ideas, [pair for pair in left.pairs if not deep & set(pair)])
     prices = {
         one.id: _price(one.fit_seconds or costs.of(one.plan.recipe, 1.0).seconds, folds, slots) for one in candidates
     }
@@ -80,6 +86,17 @@ def tree_of(
         findings=[one for one in findings if free or topic_in(one) in _ANSWERED],
         pairs=left.pairs,
     )
+
+
+def _deep(candidates: Sequence[Candidate]) -> set[str]:
+    """Candidates with so many changes behind them that further ones are left alone."""
+    parents = {one.id: [name for name in (one.plan.parent, one.plan.other) if name] for one in candidates}
+
+    def depth(name: str, above: frozenset[str]) -> int:
+        over = [parent for parent in parents.get(name, []) if parent in parents and parent not in above]
+        return max((1 + depth(parent, above | {name}) for parent in over), default=0)
+
+    return {name for name in parents if depth(name, frozenset({name})) >= MOST_CHANGES}
 
 
 def _freed(left: Room, candidates: Sequence[Candidate]) -> Room:
