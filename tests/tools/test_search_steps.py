@@ -155,7 +155,7 @@ def test_each_operation_becomes_its_plan() -> None:
     assert plans[3].parent == failed.id
     assert "memory" in plans[3].rationale
     for plan, operation in zip(plans, operations, strict=True):
-        assert plan.rationale.lower().startswith(operation.reason)
+        assert plan.rationale.startswith(operation.reason)
         code = EXPERT.ask(ProgramQuestion(task=case.task, profile=case.profile, plan=plan)).code
         assert check_program(code) == []
 

@@ -82,8 +82,7 @@ def _is_new(idea: Idea, operation: Operation, seen: set[str], wishes: Wishes) ->
 def _reasoned(idea: Idea, operation: Operation) -> Idea:
     """The policy's reason in front of the idea's own."""
     said = f"{operation.reason.rstrip('.')}. " if operation.reason else ""
-    why = f"{said[:1].upper()}{said[1:]}{idea.variant.why}"
-    return replace(idea, variant=replace(idea.variant, why=why))
+    return replace(idea, variant=replace(idea.variant, why=f"{said}{idea.variant.why}"))
 
 
 def _made(operation: Operation, question: PlanQuestion) -> Iterator[Idea]:
