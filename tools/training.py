@@ -17,6 +17,7 @@ from state.jobs import Job, Receipt
 from state.task import Prepared, Task
 from tools.costs import folds_in_time, wall_seconds
 from tools.decisions import decide, decided, time_left
+from tools.preloading import FOR_SCORES, FOR_THE_REST, preload
 from tools.scoring import check_predictions, make_score
 from tools.selection import OutOfFold
 from tools.units import at, units_of
@@ -84,7 +85,9 @@ async def run_folds(
     each = max(each, min(GRANTED * expected, 0.8 * desk.budget.search_left() / wall_seconds(1.0, count, desk.slots)))
     desk.promises.promise(label, expected)
     try:
-        await _fold(desk, task, prepared, program, 0, run, label, each)
+        await asyncio.gather(
+            _fold(desk, task, prepared, program, 0, run, label, each), asyncio.to_thread(preload, FOR_SCORES)
+        )
         if run.problem or not run.predictions:
             return run
         run.stopped = glance(run.predictions[0]) if glance is not None and count > 1 else ""
@@ -93,7 +96,10 @@ async def run_folds(
         rest = _others(desk, prepared, program, label, run.receipts[0], count - 1)
         run.out_of_time = len(rest) < count - 1
         desk.promises.promise(label, len(rest) * run.receipts[0].seconds)
-        await asyncio.gather(*(_fold(desk, task, prepared, program, fold, run, label, each) for fold in rest))
+        await asyncio.gather(
+            *(_fold(desk, task, prepared, program, fold, run, label, each) for fold in rest),
+            asyncio.to_thread(preload, FOR_THE_REST),
+        )
         return run
     finally:
         desk.promises.end(label)
