@@ -90,6 +90,8 @@ _NOTHING_YET: dict[str, Any] = {
     "feedback": [],
     "findings": [],
     "decision": {},
+    "operations": [],
+    "fruitless": 0,
     "best": "",
     "inference": {},
     "verdict": {},

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from state.candidate import Candidate, Finding, Plan
+from state.candidate import Finding, Plan
 from state.modeling import ModelingState
 from state.questions import PlanQuestion, Plans
+from state.search import Operation
 from state.task import TaskKind
 from tools.decisions import decide
 from tools.memory import recall
+from tools.search.asking import brief_of
+from tools.search.sizing import sized, sizing_of
 from tools.workbench import Workbench
 
 
 def researcher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     """Ask the expert (and the builtin one, when its candidates compete) for plans, from profile, findings and lessons."""
-    task, _, profile = desk.framed(state["brief"])
+    task, prepared, profile = desk.framed(state["brief"])
     # A rejected set of plans is planned anew within the same iteration.
     iteration = state.get("iteration", -1) + (0 if state.get("feedback") else 1)
     candidates = list(desk.log.candidates(state.get("candidates_version", 0)).values())
@@ -25,21 +28,25 @@ def researcher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         {"iteration": iteration, "tried": [one.id for one in candidates], "feedback": state.get("feedback", [])},
         lambda: _circumstances(desk, task.kind, profile.traits),
     )
+    operations = [Operation.model_validate(one) for one in state.get("operations", [])]
     question = PlanQuestion(
         task=task,
         profile=profile,
         iteration=iteration,
-        count=desk.settings.candidates,
+        count=len(operations) or desk.settings.candidates,
         seconds_left=known["seconds_left"],
         jobs=known["jobs"],
-        tried=[_brief(candidate) for candidate in candidates],
+        tried=[brief_of(one) for one in sorted(candidates, key=lambda one: (one.iteration, one.id))],
         findings=[Finding.model_validate(finding) for finding in state.get("findings", [])],
         feedback=state.get("feedback", []),
         lessons=known["lessons"],
+        operations=operations,
         seed=desk.settings.seed,
     )
     answers = _ask(desk, question)
-    plans = _named(answers, iteration, {candidate.id for candidate in candidates})
+    named = _named(answers, iteration, {candidate.id for candidate in candidates})
+    size = sizing_of(desk, task, prepared, candidates, named, question.seconds_left)
+    plans = _longest_first([sized(plan, size, task, prepared) for plan in named], first=not candidates)
     desk.say(
         "plans",
         "researcher",
@@ -92,17 +99,6 @@ def _named(answers: list[Plans], iteration: int, taken: set[str]) -> list[Plan]:
     return plans
 
 
-def _brief(candidate: Candidate) -> dict[str, Any]:
-    return {
-        "id": candidate.id,
-        "title": candidate.plan.title,
-        "recipe": candidate.plan.recipe,
-        "params": candidate.plan.params,
-        "operator": candidate.plan.operator,
-        "parent": candidate.plan.parent,
-        "status": candidate.status,
-        "score": candidate.score.value if candidate.score else None,
-        "seconds": candidate.seconds,
-        "fit_seconds": candidate.fit_seconds,
-        "error": candidate.reason,
-    }
+def _longest_first(plans: list[Plan], *, first: bool) -> list[Plan]:
+    """Later iterations begin with what takes longest, so that no slot waits long for the last one; drafts keep their rank."""
+    return plans if first else sorted(plans, key=lambda plan: -plan.estimate_seconds)

@@ -10,7 +10,23 @@ from state.candidate import Attempt, Candidate, Outcome, Plan
 from state.modeling import BranchState
 from state.task import Prepared, Task
 from tools.decisions import time_left
-from tools.training import FoldRun, merge_effective, pool, reserve_final_fits, run_folds, score_of, store_oof
+from tools.search.early import cannot_win
+from tools.selection import at_rows, best_of
+from tools.subsample import as_trained
+from tools.training import (
+    FoldRun,
+    Glance,
+    fold_rows,
+    load_oof,
+    merge_effective,
+    pool,
+    reserve_final_fits,
+    run_folds,
+    score_of,
+    store_oof,
+    units_at,
+)
+from tools.units import at
 from tools.workbench import Workbench
 
 
@@ -25,7 +41,17 @@ async def runner(state: BranchState, desk: Workbench) -> dict[str, Any]:
     plan = Plan.model_validate(desk.artifacts.get_json(state["plan"]))
     task, prepared, _ = desk.framed(state["brief"])
     program = str(state["program"])
-    run = await run_folds(desk, task, prepared, program, label=state["candidate_id"], share=_share(desk, state))
+    run = await run_folds(
+        desk,
+        task,
+        as_trained(desk, prepared, plan.rows),
+        program,
+        label=state["candidate_id"],
+        share=_share(desk, state),
+        count=1 if plan.rows else plan.folds,
+        expected=_expected(state, plan, task),
+        glance=None if plan.operator == "repair" or plan.without else _glance(desk, state, task, prepared),
+    )
     attempts = [*state.get("attempts", []), _attempt(state, program, run).plain()]
     candidate = Candidate(
         id=state["candidate_id"],
@@ -40,7 +66,9 @@ async def runner(state: BranchState, desk: Workbench) -> dict[str, Any]:
     if run.problem and not run.predictions and len(attempts) < desk.settings.attempts and _has_time(desk, state):
         desk.say("note", "runner", f"{candidate.id}: {_reason_of(run)} → repair")
         return {"problems": [run.problem], "attempts": attempts}
-    if run.predictions and not run.problem:
+    if run.stopped:
+        candidate = candidate.but(status="dropped", reason=run.stopped, fit_seconds=run.receipts[0].seconds)
+    elif run.predictions and not run.problem:
         try:
             candidate = _scored(desk, task, prepared, candidate, run)
         except ValueError as undefined:
@@ -62,6 +90,42 @@ def _share(desk: Workbench, state: BranchState) -> float:
     later = 0.6 if state["iteration"] == 0 and desk.settings.iterations > 1 else 0.9
     siblings = [one for one in desk.log.candidates().values() if one.iteration == state["iteration"]]
     return max(1.0, later * desk.budget.search_left() * desk.slots / max(1, len(siblings)))
+
+
+def _expected(state: BranchState, plan: Plan, task: Task) -> float:
+    """Predicted seconds of one fold; 0 where the prediction rests on nothing that was measured."""
+    if state["iteration"] == 0 or not plan.recipe:
+        return 0.0
+    return plan.estimate_seconds / (1 if plan.rows else max(1, plan.folds or task.split.folds))
+
+
+def _glance(desk: Workbench, state: BranchState, task: Task, prepared: Prepared) -> Glance | None:
+    """Holds a first fold against the best of the earlier iterations; None while there is none.
+
+    Never against candidates of its own iteration: which of them has ended by now is a matter of luck.
+    """
+    earlier = [one for one in desk.log.candidates().values() if one.iteration < state["iteration"] and one.program]
+    best = best_of(task, [one for one in earlier if not one.plan.rows])
+    if best is None or best.oof is None:
+        return None
+    reference = best.oof
+
+    def glance(mine: np.ndarray) -> str:
+        rows = fold_rows(desk, prepared, 0)
+        part = load_oof(desk, reference)
+        if not np.isin(rows, part.rows).all():
+            return ""
+        order = np.argsort(rows, kind="stable")
+        return cannot_win(
+            task,
+            desk.labels(prepared)[rows[order]],
+            mine[order],
+            at_rows(part, rows[order]),
+            groups=at(units_at(desk, task, prepared), rows[order]),
+            seed=desk.settings.seed,
+        )
+
+    return glance
 
 
 def _has_time(desk: Workbench, state: BranchState) -> bool:
@@ -92,12 +156,26 @@ def _scored(desk: Workbench, task: Task, prepared: Prepared, candidate: Candidat
     folds = sorted(run.predictions)
     part = pool(desk, prepared, run.predictions)
     good = [receipt for receipt in run.receipts if receipt.ok]
-    total = len(prepared.train_files)
+    rows, total = candidate.plan.rows, candidate.plan.folds or len(prepared.train_files)
+    reason = "" if len(folds) >= total else f"{len(folds)} of {total} folds: the time for the search was used up"
+    if rows:
+        reason = f"a first look: trained on {rows:,} rows of one fold"
     return candidate.but(
         status="done",
         score=score_of(desk, task, prepared, part, folds).plain(),
         oof=store_oof(desk, part),
         effective=merge_effective([receipt.result.get("effective") or {} for receipt in good]),
-        fit_seconds=float(np.mean([receipt.seconds for receipt in good])),
-        reason="" if len(folds) == total else f"{len(folds)} of {total} folds: the time for the search was used up",
+        fit_seconds=_full_seconds(desk, prepared, candidate, float(np.mean([receipt.seconds for receipt in good]))),
+        reason=reason,
     )
+
+
+def _full_seconds(desk: Workbench, prepared: Prepared, candidate: Candidate, mean: float) -> float:
+    """Seconds of a fold on all rows, as far as a first look tells; programs stop on time, so no more than half of what
+    the search had left then."""
+    rows = candidate.plan.rows
+    if not rows:
+        return mean
+    everything = len(desk.artifacts.get_frame(prepared.train_files[0]))
+    left = time_left(desk, "look", {"candidate": candidate.id, "program": candidate.program}).search
+    return max(mean, min(mean * everything / rows, 0.5 * left))

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from state.candidate import Candidate, Decision, Finding, Member, Plan, StopReason
+from state.candidate import Candidate, Decision, Finding, Member, Plan
 from state.errors import BudgetSpent, BuildFailed
 from state.modeling import ModelingState
+from state.profile import Profile
 from state.task import Prepared, Task
 from tools.budget import LEAST_RESERVED
-from tools.decisions import TimeLeft, time_left
+from tools.costs import can_be_refitted
+from tools.decisions import TimeLeft, decide, time_left
 from tools.exploration import explore_predictions
+from tools.memory import recall
 from tools.promotion import PERHAPS, challenge, near_best
 from tools.scoring import compare
+from tools.search.ablation import ablation_findings
+from tools.search.helping import fruitless_after
+from tools.search.sizing import folds_of
+from tools.search.steering import Step, next_step
 from tools.selection import OutOfFold, at_rows, best_of, blend, common_rows, ensemble_members
 from tools.training import final_fit_seconds, load_oof, reserve_final_fits, score_of, store_oof, units_at
 from tools.units import at
@@ -25,9 +32,9 @@ MOST_COMPARED = 8
 
 def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     """One decision after each iteration. The best candidate's log row is the snapshot; it is never overwritten."""
-    task, prepared, _ = desk.framed(state["brief"])
+    task, prepared, profile = desk.framed(state["brief"])
     candidates = desk.log.candidates(state.get("candidates_version", 0))
-    usable = [candidate for candidate in candidates.values() if candidate.usable]
+    usable = _electable(candidates)
     best = best_of(task, usable)
     if best is None:
         return _nothing_usable(state, desk, candidates)
@@ -35,8 +42,19 @@ def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     _announce(desk, task, prepared, best, state.get("best"), parts)
     reserve_final_fits(desk, candidates)
     findings = _findings(state, desk, task, prepared, best, parts[best.id], candidates)
-    action, reason = _next_step(state, desk, best, findings, candidates)
-    update: dict[str, Any] = {"findings": [finding.plain() for finding in findings][-MOST_FINDINGS:]}
+    units, iteration = units_at(desk, task, prepared), state["iteration"]
+    seed, labels, known = desk.settings.seed, desk.labels(prepared), list(candidates.values())
+    findings += ablation_findings(task, labels, parts, known, iteration, units=units, seed=seed)
+    fruitless = fruitless_after(
+        state.get("fruitless", 0), task, labels, parts, known, best, iteration, units=units, seed=seed
+    )
+    step = _next_step(state, desk, task, prepared, profile, best, findings, known, fruitless)
+    action: Action = step.action
+    update: dict[str, Any] = {
+        "findings": [finding.plain() for finding in findings][-MOST_FINDINGS:],
+        "operations": [operation.plain() for operation in step.operations],
+        "fruitless": fruitless,
+    }
     if action != "iterate":
         ensemble = _ensemble(desk, task, prepared, state, usable, parts, best)
         if ensemble is not None:
@@ -45,7 +63,13 @@ def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
             usable = [*usable, ensemble]
             best, action = ensemble, "ensemble"
     decision = Decision(
-        action=action, reason=reason, best=best.id, compared=_comparisons(desk, task, prepared, usable, parts, best)
+        action=action,
+        reason=step.reason,
+        detail=step.detail,
+        policy=desk.settings.policy,
+        operations=step.operations,
+        best=best.id,
+        compared=[] if action == "iterate" else _comparisons(desk, task, prepared, usable, parts, best),
     )
     desk.say("decision", "strategist", f"{decision.action}: {decision.reason}", **decision.plain())
     return {**update, "best": best.id, "decision": decision.plain()}
@@ -81,7 +105,7 @@ def _nothing_usable(state: ModelingState, desk: Workbench, candidates: dict[str,
     if state["iteration"] + 1 < desk.settings.iterations and _time_left(state, desk).search > 5:
         decision = Decision(action="iterate", reason="no candidate survived")
         desk.say("decision", "strategist", f"{decision.action}: {decision.reason}", **decision.plain())
-        return {"findings": [finding.plain() for finding in failures], "decision": decision.plain()}
+        return {"findings": [finding.plain() for finding in failures], "decision": decision.plain(), "operations": []}
     told = "; ".join(finding.text for finding in failures) or "none was planned"
     if any(candidate.status == "failed" for candidate in candidates.values()):
         raise BuildFailed(
@@ -123,28 +147,56 @@ def _findings(
     """What this iteration showed: failures, and where the best candidate is wrong."""
     iteration = state["iteration"]
     failures = _failures(iteration, candidates, {"failed"})
-    shown = explore_predictions(
-        task, best, part, desk.labels(prepared), desk.features(prepared), prefix=f"i{iteration}-f"
-    )
+    prefix = f"i{iteration}-f"
+    shown = []
+    if best.id != state.get("best"):  # what the same candidate's predictions show is on record
+        shown = explore_predictions(task, best, part, desk.labels(prepared), desk.features(prepared), prefix=prefix)
     earlier = [Finding.model_validate(finding) for finding in state.get("findings", [])]
     return [*earlier, *failures, *shown]
 
 
+def _electable(candidates: dict[str, Candidate]) -> list[Candidate]:
+    """Who may be the best: finished candidates, and first looks only while there is nothing else."""
+    usable = [candidate for candidate in candidates.values() if candidate.usable]
+    return [candidate for candidate in usable if not candidate.plan.rows] or usable
+
+
 def _next_step(
-    state: ModelingState, desk: Workbench, best: Candidate, findings: list[Finding], candidates: dict[str, Candidate]
-) -> tuple[Action, StopReason]:
-    """The policy: look once more while it paid or findings are open, and time is left."""
+    state: ModelingState,
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    profile: Profile,
+    best: Candidate,
+    findings: list[Finding],
+    candidates: list[Candidate],
+    fruitless: int,
+) -> Step:
+    """What the search policy and the time left make of this iteration."""
     iteration = state["iteration"]
-    if iteration + 1 >= desk.settings.iterations:
-        return "stop", "iterations used up"
-    quickest = min((one.fit_seconds for one in candidates.values() if one.usable), default=0.0)
-    if _time_left(state, desk).search < max(3.0, 4.0 * quickest):
-        return "stop", "time used up"
-    if iteration == 0:
-        return "iterate", "findings to answer" if findings else "first iteration: more to try"
-    if best.iteration == iteration:
-        return "iterate", "improved, time left"
-    return "stop", "no improvement"
+    lessons = decide(
+        desk,
+        "lessons",
+        {"of": "search"},
+        lambda: {"known": [] if desk.settings.fresh else recall(desk.catalogue, task.kind, profile.traits)},
+        for_good=True,
+    )
+    looked = any(one.plan.rows for one in candidates)
+    return next_step(
+        task,
+        profile,
+        desk.settings,
+        candidates,
+        findings,
+        iteration=iteration,
+        improved=best.iteration == iteration,
+        fruitless=fruitless,
+        left=_time_left(state, desk).search,
+        slots=desk.slots,
+        folds=folds_of(candidates) or len(prepared.train_files),
+        train_rows=len(desk.artifacts.get_frame(prepared.train_files[0])) if looked else 0,
+        lessons=lessons["known"],
+    )
 
 
 def _ensemble(
@@ -163,18 +215,20 @@ def _ensemble(
         if one.program and one.score and best.score and one.score.rows >= best.score.rows
     }
     left = _time_left(state, desk).left
-    affordable = {name: part for name, part in whole.items() if _affordable(left, usable, name)}
+    costs = {one.id: one.fit_seconds for one in usable}
+    affordable = {name: part for name, part in whole.items() if can_be_refitted(costs[name], left)}
     if len(affordable) < 2:
         return None
     units, labels = units_at(desk, task, prepared), desk.labels(prepared)
     stood = [one for one in usable if one.id in affordable]
     first = near_best(task, labels, parts, stood, best, units=units, seed=desk.settings.seed)
     members = ensemble_members(task, labels, affordable, seed=desk.settings.seed, first=first)
-    members = _fitting(desk, left, members, {one.id: one.fit_seconds for one in usable})
+    members = _fitting(desk, left, members, costs)
     if len(members) < 2:
         return None
     part = blend(parts, members)
-    score = score_of(desk, task, prepared, part, list(range(len(prepared.train_files))))
+    folds = (best.score.fold_numbers if best.score else []) or list(range(len(prepared.train_files)))
+    score = score_of(desk, task, prepared, part, folds)
     if not _holds_up(desk, task, prepared, part, parts[best.id]):
         return None
     name = f"i{state['iteration']}-ensemble"
@@ -223,12 +277,6 @@ def _fitting(desk: Workbench, left: float, members: list[Member], costs: dict[st
 def _time_left(state: ModelingState, desk: Workbench) -> TimeLeft:
     """What the clock said when this decision was first taken."""
     return time_left(desk, "strategist", {"iteration": state["iteration"], "revisions": state.get("revisions", 0)})
-
-
-def _affordable(left: float, usable: list[Candidate], name: str) -> bool:
-    """Whether two more fits of this candidate end in the seconds left."""
-    fit = next(one.fit_seconds for one in usable if one.id == name)
-    return 2.6 * fit < 0.5 * left
 
 
 def _comparisons(

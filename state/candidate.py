@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from state.records import Record
+from state.search import Operation, PolicyName
 
 Operator = Literal["draft", "improve", "repair", "crossover", "ensemble"]
 Status = Literal["planned", "running", "done", "failed", "dropped"]
@@ -30,6 +31,14 @@ class Plan(Record):
     operator: Operator = "draft"
     parent: str | None = None
     """Candidate this plan improves on."""
+    other: str | None = None
+    """For a crossover: the second parent, whose model family it takes."""
+    without: str = ""
+    """For an ablation: the part of the parent's program it leaves out."""
+    rows: int = 0
+    """A first look: trained on this many rows of the first fold; 0 is all rows. Set by the framework."""
+    folds: int = 0
+    """Folds it is run on, the same for all plans of a run; 0 is all. Set by the framework."""
     cites: list[str] = Field(default_factory=list)
     """Ids of the findings this plan answers."""
     representation: str = ""
@@ -40,7 +49,7 @@ class Plan(Record):
     """Loss, stopping rule, weighting."""
     inference: str = ""
     estimate_seconds: float = 0.0
-    """Guess of the training seconds over all folds, one thread; shown when approval is asked."""
+    """Guess of the training seconds over the folds it is run on, one thread; shown when approval is asked."""
 
 
 class IterationPlan(Record):
@@ -132,7 +141,7 @@ class Finding(Record):
     """Unique in its run, e.g. `f3`."""
     source: Literal["profile", "predictions", "comparison", "failure", "review", "lesson", "person"]
     topic: str
-    """A short tag: residuals, skewed-target, imbalance, overfit, segment, time-drift, leak, reproducibility …"""
+    """A short tag: residuals, skewed-target, imbalance, overfit, segment, time-drift, ablation, leak, reproducibility …"""
     text: str
     candidate: str | None = None
     severity: Literal["info", "warning", "error"] = "info"
@@ -145,6 +154,8 @@ StopReason = Literal[
     "first iteration: more to try",
     "findings to answer",
     "improved, time left",
+    "ideas left, time left",
+    "first looks taken: the best go on",
     "no improvement",
     "iterations used up",
     "time used up",
@@ -160,9 +171,13 @@ class Decision(Record):
     action: Literal["iterate", "ensemble", "stop"]
     reason: StopReason
     detail: str = ""
+    policy: PolicyName | None = None
+    """The search policy that chose the operations."""
+    operations: list[Operation] = Field(default_factory=list)
+    """What the next iteration is to try."""
     best: str | None = None
     compared: list[dict[str, Any]] = Field(default_factory=list)
-    """Paired comparisons on out-of-fold predictions: {one, other, gain, low, high, better_share}."""
+    """When the search ends: paired comparisons on out-of-fold predictions: {one, other, gain, low, high, better_share}."""
 
 
 class Check(Record):

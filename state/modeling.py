@@ -73,6 +73,10 @@ class ModelingState(TypedDict, total=False):
     """Written by strategist and reviewer: open findings, at most 40, newest last."""
     decision: dict[str, Any]
     """Written by the strategist: a Decision."""
+    operations: list[dict[str, Any]]
+    """Written by the strategist: what the next iteration is to try, Operation records; empty when the search ends."""
+    fruitless: int
+    """Written by the strategist: candidates in a row, up to now, that made neither the best nor its blend better."""
     best: str
     """Written by the strategist: id of the best candidate; its log row is the restorable snapshot."""
     inference: dict[str, Any]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from state.candidate import Attempt, Finding, IterationPlan, Plan
 from state.profile import Profile
 from state.records import Record
+from state.search import Operation
 from state.settings import Role
 from state.task import Task
 
@@ -64,12 +65,15 @@ class PlanQuestion(Question[Plans]):
     """Search time left, in wall seconds."""
     jobs: int
     tried: list[dict[str, Any]] = Field(default_factory=list)
-    """Earlier candidates in brief: {id, title, recipe, params, status, score, seconds, error, operator, parent}."""
+    """Earlier candidates in brief: {id, title, recipe, params, status, score, seconds, fit_seconds, error, operator, parent,
+    rows, cites}."""
     findings: list[Finding] = Field(default_factory=list)
     feedback: list[str] = Field(default_factory=list)
     """What a person answered when rejecting earlier plans."""
     lessons: list[dict[str, Any]] = Field(default_factory=list)
     """Lessons of earlier runs on the same kind of data: {recipe, traits, gain, uses, text}, best first."""
+    operations: list[Operation] = Field(default_factory=list)
+    """What the search policy asks for, one plan each; empty in the first iteration, where plans are first drafts."""
     seed: int = 0
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from state.search import PolicyName
 from state.task import TaskKind
 
 Role = Literal["analyst", "examiner", "researcher", "engineer", "strategist", "operations", "reviewer", "publisher"]
@@ -53,7 +54,11 @@ class Settings(BaseModel):
     )
     run_timeout: Seconds | None = Field(default=None, gt=0, description="Most seconds of one program execution")
     candidates: int = Field(default=4, ge=1, le=64, description="Solution plans per iteration")
-    iterations: int = Field(default=8, ge=1, le=100, description="Most rounds of plan → implement → select")
+    iterations: int = Field(default=40, ge=1, le=100, description="Most rounds of plan → implement → select")
+    policy: PolicyName = Field(
+        default="auto",
+        description="How the search chooses: auto, greedy, best-first, mcts, evolutionary or portfolio",
+    )
     attempts: int = Field(default=3, ge=1, le=10, description="Executions of one candidate's program, repairs included")
     jobs: int = Field(default=0, ge=0, le=256, description="Programs run at the same time; 0 = number of cores")
     memory_mb: int = Field(default=0, ge=0, description="Most memory of one program; 0 = a share of what is free")

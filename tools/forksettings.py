@@ -49,6 +49,7 @@ FORK_MAY_CHANGE: dict[str, Change] = {
     "jobs": Change("publisher", "how many programs run side by side"),
     "iterations": Change("strategist", "how often it is planned again; fewer end the search earlier", _NEW_PLANS),
     "candidates": Change("strategist", "how many plans are asked for from here on", _NEW_PLANS),
+    "policy": Change("strategist", "how the search chooses from here on", _NEW_PLANS),
     "attempts": Change("operations", "how often a failing program is repaired", "programs that had failed"),
     "builtin_candidates": Change("strategist", "whether builtin candidates compete from here on", _NEW_PLANS),
     "expert": Change("reviewer", "who is asked from here on", _NEW_PLANS),

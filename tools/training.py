@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ import pandas as pd
 from state.candidate import Candidate, Score
 from state.jobs import Job, Receipt
 from state.task import Prepared, Task
+from tools.costs import folds_in_time, wall_seconds
 from tools.decisions import decide, decided, time_left
 from tools.preloading import FOR_SCORES, FOR_THE_REST, preload
 from tools.scoring import check_predictions, make_score
@@ -25,6 +27,8 @@ LIKELY_MEMBERS = 3
 """Members an ensemble usually has."""
 FULL_FIT = 1.3
 """A fit on all rows takes longer than one on the rows of a fold."""
+GRANTED = 1.5
+"""Times as long as predicted that a fold may take before its even share of the time counts."""
 SAVING = 1.0
 """Seconds that saving a model adds to a fit."""
 MOST_RESERVED = 0.4
@@ -40,6 +44,10 @@ class FoldRun:
     outcome: str = "done"
     problem: str = ""
     out_of_time: bool = False
+    stopped: str = ""
+    """Why it was stopped after its first fold, with a chance of winning too small; empty otherwise."""
+    expected: float = 0.0
+    """Seconds a fold was predicted to take."""
     _numbers: list[int] = field(default_factory=list)
 
     def add(self, fold: int, receipt: Receipt) -> None:
@@ -49,40 +57,74 @@ class FoldRun:
         self.receipts.insert(place, receipt)
 
 
+Glance = Callable[[np.ndarray], str]
+"""Looks at the predictions of the first fold: why to stop, or nothing."""
+
+
 async def run_folds(
-    desk: Workbench, task: Task, prepared: Prepared, program: str, *, label: str, share: float
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    program: str,
+    *,
+    label: str,
+    share: float,
+    count: int = 0,
+    expected: float = 0.0,
+    glance: Glance | None = None,
 ) -> FoldRun:
-    """Run the first fold, and when it is good and the time allows, the others side by side.
+    """Run the first fold, and when it is good, promising and the time allows, the others side by side.
 
-    share: wall seconds of the search this program may use. Stops at the first failure.
+    share: wall seconds of the search this program may use. count: folds wanted, 0 for all. expected: predicted seconds
+    of one fold, 0 when nothing is known. Stops at the first failure.
     """
-    run = FoldRun()
-    count = len(prepared.train_files)
-    await asyncio.gather(
-        _fold(desk, task, prepared, program, 0, run, label, share / max(1.0, count / desk.slots)),
-        asyncio.to_thread(preload, FOR_SCORES),
-    )
-    if run.problem or not run.predictions:
-        return run
-    subject = {"candidate": label, "program": program, "folds": prepared.train_files}
-    rest = decide(desk, "folds", subject, lambda: {"folds": list(_affordable(desk, run.receipts[0], count - 1))})[
-        "folds"
-    ]
-    run.out_of_time = len(rest) < count - 1
+    run = FoldRun(expected=expected)
+    count = min(count or len(prepared.train_files), len(prepared.train_files))
     each = share / max(1.0, count / desk.slots)
-    await asyncio.gather(
-        *(_fold(desk, task, prepared, program, fold, run, label, each) for fold in rest),
-        asyncio.to_thread(preload, FOR_THE_REST),
-    )
-    return run
+    # What was let begin because its prediction fits may take as long as predicted, and some more.
+    each = max(each, min(GRANTED * expected, 0.8 * desk.budget.search_left() / wall_seconds(1.0, count, desk.slots)))
+    desk.promises.promise(label, expected)
+    try:
+        await asyncio.gather(
+            _fold(desk, task, prepared, program, 0, run, label, each), asyncio.to_thread(preload, FOR_SCORES)
+        )
+        if run.problem or not run.predictions:
+            return run
+        run.stopped = glance(run.predictions[0]) if glance is not None and count > 1 else ""
+        if run.stopped:
+            return run
+        rest = _others(desk, prepared, program, label, run.receipts[0], count - 1)
+        run.out_of_time = len(rest) < count - 1
+        desk.promises.promise(label, len(rest) * run.receipts[0].seconds)
+        await asyncio.gather(
+            *(_fold(desk, task, prepared, program, fold, run, label, each) for fold in rest),
+            asyncio.to_thread(preload, FOR_THE_REST),
+        )
+        return run
+    finally:
+        desk.promises.end(label)
 
 
-def _affordable(desk: Workbench, first: Receipt, others: int) -> range:
-    """Folds that can end in the search time left, judged by the first one. A reused receipt costs nothing."""
-    if first.reused:
-        return range(1, others + 1)
-    rounds = int(desk.budget.search_left() // max(first.seconds * 1.1, 0.05))
-    return range(1, 1 + min(others, rounds * desk.slots))
+def _others(desk: Workbench, prepared: Prepared, program: str, label: str, first: Receipt, others: int) -> list[int]:
+    """The folds to run after the first one, judged by its seconds. A reused receipt costs nothing. Decided once."""
+
+    def affordable() -> dict[str, Any]:
+        if first.reused:
+            return {"folds": list(range(1, 1 + others))}
+        known = desk.log.candidates().values()
+        found = folds_in_time(
+            first.seconds,
+            others,
+            left=desk.budget.search_left(),
+            slots=desk.slots,
+            promised=desk.promises.ahead(label),
+            needed=not any(one.usable for one in known),
+        )
+        return {"folds": list(range(1, 1 + found))}
+
+    subject = {"candidate": label, "program": program, "folds": prepared.train_files}
+    folds: list[int] = decide(desk, "folds", subject, affordable)["folds"]
+    return folds
 
 
 async def _fold(
@@ -118,6 +160,7 @@ async def _fold(
         run.out_of_time = True
         return
     run.add(fold, receipt)
+    desk.promises.used(label, run.receipts[0].seconds)
     desk.say(
         "job",
         "runner",
@@ -149,7 +192,7 @@ def _too_late(desk: Workbench, run: FoldRun, job: Job) -> bool:
 def _is_late(desk: Workbench, run: FoldRun, job: Job) -> bool:
     left = desk.budget.search_left()
     known = [receipt.seconds for receipt in run.receipts if not receipt.reused]
-    if left > max(known, default=0.0):
+    if left > max(known, default=run.expected):
         return False
     if not known and not any(one.usable for one in desk.log.candidates().values()):
         return False

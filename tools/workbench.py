@@ -34,6 +34,7 @@ from tools.executors import Executor
 from tools.experts import Expert
 from tools.home import home, run_folder
 from tools.journal import Journal
+from tools.promises import Promises
 from tools.runmanifest import ManifestKeeper
 from tools.store import Catalogue, RunLog, open_catalogue, open_run_log
 
@@ -68,6 +69,8 @@ class Workbench:
     budget: Budget
     slots: int
     listeners: list[Listener] = field(default_factory=list)
+    promises: Promises = field(default_factory=Promises)
+    """What candidates already begun will still use of the slots."""
     draining: bool = False
     """Set when the person asked to stop: running jobs finish, no new one starts."""
     request: Request | None = None
@@ -266,6 +269,7 @@ def candidate_brief(candidate: Candidate, **more: Any) -> dict[str, Any]:
         "status": candidate.status,
         "operator": candidate.plan.operator,
         "parent": candidate.plan.parent,
+        "other": candidate.plan.other,
         "iteration": candidate.iteration,
         "score": score.value if score else None,
         "low": score.low if score else None,

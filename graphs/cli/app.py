@@ -52,7 +52,8 @@ JobsOption = Annotated[
     str | None, _option("Programs run at the same time (default: number of cores)", metavar="N", panel=LIMITS)
 ]
 IterationsOption = Annotated[
-    str | None, _option("Most rounds of plan, implement, select (default: 3)", metavar="N", panel=LIMITS)
+    str | None,
+    _option("Most rounds of plan, implement, select (default: 40; time ends the search)", metavar="N", panel=LIMITS),
 ]
 CandidatesOption = Annotated[
     str | None, _option("Solution plans per iteration (default: 4)", metavar="N", panel=LIMITS)
@@ -124,6 +125,14 @@ def build(
     time_limit: TimeOption = None,
     candidates: CandidatesOption = None,
     iterations: IterationsOption = None,
+    policy: Annotated[
+        str | None,
+        _option(
+            "How the search chooses: auto, greedy, best-first, mcts, evolutionary, portfolio (default: auto)",
+            metavar="NAME",
+            panel=LIMITS,
+        ),
+    ] = None,
     attempts: Annotated[
         str | None, _option("Executions of one program, repairs included (default: 3)", metavar="N", panel=LIMITS)
     ] = None,
@@ -190,6 +199,7 @@ def build(
         "folds": folds,
         "candidates": candidates,
         "iterations": iterations,
+        "policy": policy,
         "attempts": attempts,
         "run_timeout": run_timeout,
         "memory_mb": memory_mb,

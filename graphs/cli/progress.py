@@ -110,7 +110,9 @@ def lines_of(event: dict[str, Any], metric: str) -> list[str]:
             sure = "" if not than else f", better than {than}" if data["sure"] else f", no surer than {than}"
             return [f"  best so far: {data['candidate']}  {metric} {number(data['score'])}{sure}"]
         case "decision":
-            return [f"  decision: {event['text']}" + (f" (best: {data['best']})" if data.get("best") else "")]
+            told = [f"best: {data['best']}"] if data.get("best") else []
+            told += [f"{data['policy']}: {data['detail']}"] if data.get("operations") and data.get("detail") else []
+            return [f"  decision: {event['text']}" + (f" ({'; '.join(told)})" if told else "")]
         case "check":
             mark = {"passed": "✔", "found": "✗", "reduced": "~", "skipped": "–"}[data["status"]]
             return [f"  {mark} {data['name']}: {data['detail'] or data['status']}"]

@@ -25,7 +25,7 @@ MAX_REPLY_BYTES = 200_000
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n]*\n(.*?)^[ \t]*\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _PYTHON = frozenset({"", "py", "python", "python3"})
 _MOST_PROBLEMS = 12
-_OPERATORS = ("draft", "improve", "crossover")  # repairs and ensembles are the framework's to plan
+_OPERATORS = ("draft", "improve", "repair", "crossover")  # ensembles are the framework's to plan
 
 
 class ReplyError(Exception):
@@ -132,7 +132,8 @@ def _prepare_plan(plan: Any, iteration: int, taken: set[str], free: bool) -> Any
     while name in taken:
         name, number = f"{base}-{number}", number + 1
     taken.add(name)
-    settled = {**plan, "id": name, "parent": plan.get("parent") or None}
+    settled = {**plan, "id": name, "parent": plan.get("parent") or None, "other": plan.get("other") or None}
+    settled |= {"without": "", "rows": 0, "folds": 0}
     return {**settled, "recipe": ""} if free else settled
 
 
@@ -176,8 +177,11 @@ def _plan_problems(answer: dict[str, Any], question: PlanQuestion, recipes: Coll
         unknown = sorted(set(plan["cites"]) - set(findings))
         if unknown:
             problems.append(f"{place}.cites names {unknown!r}, which are no findings; the findings are {findings!r}")
-        if plan["parent"] is not None and plan["parent"] not in tried:
-            problems.append(f"{place}.parent {plan['parent']!r} is no earlier candidate; use one of {tried!r} or null")
+        problems += [
+            f"{place}.{role} {plan[role]!r} is no earlier candidate; use one of {tried!r} or null"
+            for role in ("parent", "other")
+            if plan[role] is not None and plan[role] not in tried
+        ]
         if recipes and plan["recipe"] not in recipes:
             problems.append(f"{place}.recipe {plan['recipe']!r} is none of the recipes {sorted(recipes)!r}")
         if plan["operator"] not in _OPERATORS:

@@ -20,6 +20,7 @@ from tools.leaks.jobs import START
 from tools.leaks.sides import Result, skipped
 from tools.reproducing import NAME as REPRODUCIBLE
 from tools.reproducing import check_reproducible
+from tools.subsample import as_trained
 from tools.training import final_fit_seconds
 from tools.workbench import Workbench
 
@@ -50,7 +51,8 @@ async def run_trials(
     until = time.monotonic() + review_seconds(desk, chosen)
     results: list[Result] = []
     for candidate in heads:
-        results += await _of_one(desk, task, prepared, candidate, fitted.get(candidate.id), until, full=full)
+        seen = as_trained(desk, prepared, candidate.plan.rows)
+        results += await _of_one(desk, task, seen, candidate, fitted.get(candidate.id), until, full=full)
     checks = _merged([check for check, _ in results]) if len(heads) > 1 else [check for check, _ in results]
     return checks, [finding for _, findings in results for finding in findings]
 

@@ -140,6 +140,6 @@ CHANGES = [
         _slower,
     ),
     Change("other", "the other kind of forest", frozenset({"refine", "overfit", "underfit"}), _other_forest),
-    Change("texts", "more text components", frozenset({"text", "underfit"}), _more_components),
+    Change("texts", "more text components", frozenset({"text", "underfit", "ablation texts"}), _more_components),
     Change("ranked", "numbers by rank", frozenset({"residuals", "skewed-target", "imbalance", "refine"}), _ranked),
 ]

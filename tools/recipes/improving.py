@@ -9,6 +9,8 @@ from typing import Any
 from state.candidate import Finding, Operator
 from state.questions import PlanQuestion
 from state.records import canonical_json
+from tools.costs import costs_of, guess_of, wall_seconds
+from tools.recipes.ablating import TOPIC, topic_of
 from tools.recipes.catalogue import RECIPES, applicable
 from tools.recipes.changes import CHANGES, Change, conservative
 from tools.recipes.recipe import Recipe, Variant
@@ -26,6 +28,19 @@ class Idea:
     operator: Operator = "improve"
     parent: str | None = None
     cites: list[str] = field(default_factory=list)
+    other: str | None = None
+    without: str = ""
+    rows: int = 0
+
+    @property
+    def mark(self) -> str:
+        """What tells two ideas apart: recipe and parameters."""
+        return _print(self.recipe.name, self.variant.params)
+
+
+def tried_marks(question: PlanQuestion) -> set[str]:
+    """The marks of everything that was tried."""
+    return {_print(str(one.get("recipe", "")), one.get("params") or {}) for one in question.tried}
 
 
 def improvements(question: PlanQuestion, wishes: Wishes) -> list[Idea]:
@@ -33,14 +48,13 @@ def improvements(question: PlanQuestion, wishes: Wishes) -> list[Idea]:
 
     While findings are open each idea cites at least one of them; what was tried before is not proposed again.
     """
-    best = _best(question)
-    seen = {_print(str(one.get("recipe", "")), one.get("params") or {}) for one in question.tried}
+    best = scored(question)
+    seen = tried_marks(question)
     ideas: list[Idea] = []
-    for idea in _interleaved(_answers(question, best), _unused(question), _refinements(question, best)):
-        mark = _print(idea.recipe.name, idea.variant.params)
-        if mark in seen or wishes.refuses(idea.recipe):
+    for idea in _interleaved(_answers(question, best), unused(question), _refinements(question, best)):
+        if idea.mark in seen or wishes.refuses(idea.recipe):
             continue
-        seen.add(mark)
+        seen.add(idea.mark)
         ideas.append(idea)
     ideas.sort(key=lambda idea: not wishes.wants(idea.recipe))
     return _affordable(ideas, question)
@@ -60,16 +74,13 @@ def _interleaved(*sources: Iterator[Idea]) -> Iterator[Idea]:
 
 def _affordable(ideas: list[Idea], question: PlanQuestion) -> list[Idea]:
     """Ideas whose folds fit in the time left, at least one."""
-    measured = {
-        str(one["recipe"]): float(one["fit_seconds"])
-        for one in question.tried
-        if one.get("recipe") and one.get("fit_seconds")
-    }
-    room = question.seconds_left * max(1, question.jobs)
+    costs = costs_of(question.task, question.profile, question.tried)
+    folds = question.task.split.folds
     fitting: list[Idea] = []
     for idea in ideas:
-        guess = measured.get(idea.recipe.name, idea.recipe.seconds(question.task, question.profile))
-        if guess * question.task.split.folds <= room or not fitting:
+        guess = guess_of(idea.recipe.name, idea.variant.params, question.task, question.profile)
+        wall = wall_seconds(costs.of(idea.recipe.name, guess).seconds, folds, max(1, question.jobs))
+        if wall <= question.seconds_left or not fitting:
             fitting.append(idea)
     return fitting
 
@@ -78,11 +89,12 @@ def _print(recipe: str, params: Params) -> str:
     return f"{recipe} {canonical_json(params)}"
 
 
-def _best(question: PlanQuestion) -> list[dict[str, Any]]:
-    """Scored candidates that followed a recipe, best first."""
-    scored = [one for one in question.tried if one.get("score") is not None and one.get("recipe") in RECIPES]
+def scored(question: PlanQuestion) -> list[dict[str, Any]]:
+    """Scored candidates that followed a recipe, best first; first looks stand behind all others."""
+    known = [one for one in question.tried if one.get("score") is not None and one.get("recipe") in RECIPES]
+    whole = [one for one in known if not one.get("rows")] or known
     sign = -1.0 if question.task.metric.direction == "higher" else 1.0
-    return sorted(scored, key=lambda one: sign * float(one["score"]))
+    return sorted(whole, key=lambda one: sign * float(one["score"]))
 
 
 def _cited(findings: list[Finding], topics: frozenset[str]) -> list[str]:
@@ -97,37 +109,32 @@ def _answers(question: PlanQuestion, best: list[dict[str, Any]]) -> Iterator[Ide
 
 def _answers_to(finding: Finding, question: PlanQuestion, best: list[dict[str, Any]]) -> Iterator[Idea]:
     if finding.topic == "failure" and finding.data.get("recipe") in RECIPES:
-        yield from _milder(RECIPES[finding.data["recipe"]], finding, question)
+        yield milder(RECIPES[finding.data["recipe"]], finding.text, finding.candidate, [finding.id], question)
+    topic = topic_of(str(finding.data.get("part", ""))) if finding.topic == TOPIC else finding.topic
     for candidate in best[:3]:
         for change in CHANGES:
-            if finding.topic in change.topics:
-                idea = _changed(candidate, change, question, _cited(question.findings, frozenset({finding.topic})))
+            if topic in change.topics:
+                idea = changed(candidate, change, question, _cited(question.findings, frozenset({finding.topic})))
                 if idea is not None:
                     yield idea
 
 
-def _milder(recipe: Recipe, finding: Finding, question: PlanQuestion) -> Iterator[Idea]:
+def milder(recipe: Recipe, problem: str, parent: str | None, cites: list[str], question: PlanQuestion) -> Idea:
     """A failed recipe once more, with its conservative parameters."""
     variant = recipe.variants(question.task, question.profile)[0]
-    params = conservative(variant.params)
-    yield Idea(
-        recipe,
-        Variant(
-            key=f"{recipe.name}-careful",
-            title=f"{variant.title}, kept simple",
-            why=f"Answers: {finding.text}",
-            params=params,
-            representation="fewer derived columns",
-            architecture=variant.architecture,
-            training=variant.training,
-        ),
-        operator="repair",
-        parent=finding.candidate,
-        cites=[finding.id],
+    careful = Variant(
+        key=f"{recipe.name}-careful",
+        title=f"{variant.title}, kept simple",
+        why=f"Answers: {problem}",
+        params=conservative(variant.params),
+        representation="fewer derived columns",
+        architecture=variant.architecture,
+        training=variant.training,
     )
+    return Idea(recipe, careful, operator="repair", parent=parent, cites=cites)
 
 
-def _unused(question: PlanQuestion) -> Iterator[Idea]:
+def unused(question: PlanQuestion) -> Iterator[Idea]:
     """Recipes and first variants nobody tried: another kind of model errs on other rows."""
     tried = {one.get("recipe") for one in question.tried}
     cites = [finding.id for finding in question.findings if finding.source in ("predictions", "comparison")][-1:]
@@ -143,11 +150,11 @@ def _refinements(question: PlanQuestion, best: list[dict[str, Any]]) -> Iterator
     general = [finding.id for finding in question.findings if finding.severity != "error"][-1:]
     for candidate in best[:4]:
         for change in CHANGES:
-            if "refine" in change.topics and (idea := _changed(candidate, change, question, general)) is not None:
+            if "refine" in change.topics and (idea := changed(candidate, change, question, general)) is not None:
                 yield idea
 
 
-def _changed(candidate: dict[str, Any], change: Change, question: PlanQuestion, cites: list[str]) -> Idea | None:
+def changed(candidate: dict[str, Any], change: Change, question: PlanQuestion, cites: list[str]) -> Idea | None:
     recipe = RECIPES[str(candidate["recipe"])]
     base = recipe.variants(question.task, question.profile)[0]
     params = {**base.params, **(candidate.get("params") or {})}

@@ -8,7 +8,9 @@ from state.candidate import IterationPlan, Plan
 from state.profile import Profile
 from state.questions import PlanQuestion, Plans
 from state.task import Task
+from tools.costs import costs_of, guess_of
 from tools.recipes.catalogue import applicable
+from tools.recipes.fulfilling import fulfilled
 from tools.recipes.improving import Idea, improvements
 from tools.recipes.recipe import Recipe, Variant
 from tools.recipes.wishes import Wishes, read_wishes
@@ -18,7 +20,7 @@ def propose(question: PlanQuestion) -> Plans:
     """The plans of one iteration. The first covers different families; later ones answer findings and refine."""
     wishes = read_wishes(question.feedback)
     later = question.iteration > 0 and any(one.get("score") is not None for one in question.tried)
-    ideas = improvements(question, wishes) if later else []
+    ideas = (fulfilled if question.operations else improvements)(question, wishes) if later else []
     plans = [_refined(idea, question) for idea in ideas[: question.count]] if later else _drafts(question, wishes)
     if not plans:
         plans = _drafts(question, Wishes())
@@ -80,11 +82,17 @@ def _drafted(recipe: Recipe, variant: Variant, question: PlanQuestion) -> Plan:
 
 def _refined(idea: Idea, question: PlanQuestion) -> Plan:
     plan = _plan(idea.recipe, idea.variant, question, f"i{question.iteration}-{idea.variant.key}", "")
-    return plan.but(operator=idea.operator, parent=idea.parent, cites=idea.cites)
+    return plan.but(
+        operator=idea.operator,
+        parent=idea.parent,
+        other=idea.other,
+        cites=idea.cites,
+        without=idea.without,
+        rows=idea.rows,
+    )
 
 
 def _plan(recipe: Recipe, variant: Variant, question: PlanQuestion, identity: str, reasons: str) -> Plan:
-    task, profile = question.task, question.profile
     return Plan(
         id=identity,
         title=variant.title,
@@ -95,8 +103,16 @@ def _plan(recipe: Recipe, variant: Variant, question: PlanQuestion, identity: st
         architecture=variant.architecture,
         training=variant.training,
         inference="the same encoding, row by row; unseen categories and missing values are expected",
-        estimate_seconds=round(recipe.seconds(task, profile) * task.split.folds, 1),
+        estimate_seconds=_estimate(recipe, variant, question),
     )
+
+
+def _estimate(recipe: Recipe, variant: Variant, question: PlanQuestion) -> float:
+    """Slot seconds of all folds, by the recipe's formula and what was measured in this run."""
+    task, profile = question.task, question.profile
+    costs = costs_of(task, profile, question.tried)
+    guess = guess_of(recipe.name, variant.params, task, profile)
+    return round(costs.of(recipe.name, guess).seconds * task.split.folds, 1)
 
 
 _TRAIT_REASONS = {

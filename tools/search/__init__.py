@@ -1,0 +1,1 @@
+"""The search over the candidate tree: the tree as policies see it, the policies, first looks, early stops, ablation."""
