@@ -37,6 +37,7 @@ def researcher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         feedback=state.get("feedback", []),
         lessons=known["lessons"],
         seed=desk.settings.seed,
+        prefer=desk.settings.prefer,
     )
     answers = _ask(desk, question)
     plans = _named(answers, iteration, {candidate.id for candidate in candidates})

@@ -23,6 +23,7 @@ import math
 import os
 import random
 import runpy
+import shutil
 import socket
 import sys
 import time
@@ -42,6 +43,10 @@ PORTABLE = "modelwright_portable"
 """Name the warm parent gives to the folder `tools/portable`."""
 _LINES = 60
 _OWN_LINES = 24
+_LATENCY_ROWS = 1000
+"""Rows that latency is told for."""
+_LONG = 0.25
+"""Seconds of a prediction beyond which it is not made once more to be timed."""
 _NO_NETWORK = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.EADDRNOTAVAIL)
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
@@ -112,7 +117,52 @@ def _fold(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
     predictions = _predict(program, model, _take(features, rows))
     facts.update(predict_seconds=time.perf_counter() - started, rows=len(predictions))
     _save_array(out / "predictions.npy", predictions)
+    if "model_format" in request["params"]:
+        facts.update(_latency(program, model, features, rows, facts["predict_seconds"]))
+        facts.update(_saved(program, model, out / "model", int(request["params"].get("most_bytes", 0))))
     _write_json(out / "result.json", facts)
+
+
+def _latency(
+    program: ModuleType, model: Any, features: pd.DataFrame, rows: np.ndarray, first: float
+) -> dict[str, float]:
+    """{predict_ms}: milliseconds to predict 1,000 rows in one call, the model being warm. first: seconds of all rows.
+
+    Rows are taken again where there are fewer. Scaled from the first call where that took long; empty when a program
+    cannot predict a row twice, which is no failure of the fold.
+    """
+    if len(rows) >= _LATENCY_ROWS and first > _LONG:
+        return {"predict_ms": 1000 * first * _LATENCY_ROWS / len(rows)}
+    if first > _LONG:
+        return {"predict_ms": 1000 * first}
+    frame = _take(features, _cycled(rows))
+    started = time.perf_counter()
+    try:
+        _predict(program, model, frame)
+    except (ArithmeticError, BadOutputError, LookupError, RuntimeError, TypeError, ValueError):
+        return {}
+    return {"predict_ms": 1000 * (time.perf_counter() - started)}
+
+
+def _cycled(rows: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return np.resize(rows, _LATENCY_ROWS)
+
+
+def _saved(program: ModuleType, model: Any, folder: Path, most: int) -> dict[str, Any]:
+    """Save a model into `folder`. Returns {own_saving, unsafe, model_bytes}; one larger than `most` bytes is not kept."""
+    folder.mkdir()
+    facts: dict[str, Any]
+    if callable(getattr(program, "save", None)) and callable(getattr(program, "load", None)):
+        program.save(model, folder)
+        facts = {"own_saving": True, "unsafe": False}
+    else:
+        facts = {"own_saving": False, "unsafe": bool(portable("saving").save_model(model, folder)["unsafe"])}
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if most and size > most:
+        shutil.rmtree(folder)
+    return {**facts, "model_bytes": size}
 
 
 def _fit(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
@@ -122,14 +172,7 @@ def _fit(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
         probe = _predict(program, model, _take(features, _rows(inputs / "probe.arrow")))
         facts.update(predict_seconds=time.perf_counter() - started)
         _save_array(out / "probe.npy", probe)
-    (out / "model").mkdir()
-    own = callable(getattr(program, "save", None)) and callable(getattr(program, "load", None))
-    if own:
-        program.save(model, out / "model")
-        facts.update(own_saving=True, unsafe=False)
-    else:
-        saved = portable("saving").save_model(model, out / "model")
-        facts.update(own_saving=False, unsafe=bool(saved["unsafe"]))
+    facts.update(_saved(program, model, out / "model", 0))
     _write_json(out / "result.json", facts)
 
 
