@@ -49,8 +49,8 @@ async def try_inference(
     receipt = await desk.start(lambda: job)
     if not receipt.ok:
         return [Check(name=TRIAL_ENDED, status="found", detail=receipt.error)], [receipt.error], {}
-    told = desk.artifacts.get_json(receipt.outputs["trial.json"])
-    problems = list(told["problems"])
+    problems = list(desk.artifacts.get_json(receipt.outputs["trial.json"])["problems"])
+    told = desk.artifacts.get_json(receipt.outputs["speed.json"]) if "speed.json" in receipt.outputs else {}
     tables = {name: _table(task, desk.artifacts, receipt.outputs.get(f"{name}.csv")) for name in _TRIALS}
     checks = [
         _equal("same predictions as in training", task, tables["whole"], expected),
@@ -61,7 +61,7 @@ async def try_inference(
     if task.is_classification:
         checks.append(_same_answers(task, tables["whole"], expected, combination or Combination()))
     problems += [f"{check.name}: {check.detail}" for check in checks if check.status == "found"]
-    return checks, problems, {str(name): float(value) for name, value in told.get("milliseconds", {}).items()}
+    return checks, problems, {str(name): float(value) for name, value in told.items()}
 
 
 def _parquet(rows: pd.DataFrame) -> bytes:

@@ -27,14 +27,8 @@ FULL_FIT = 1.3
 """A fit on all rows takes longer than one on the rows of a fold."""
 SAVING = 1.0
 """Seconds that saving a model adds to a fit."""
-KEPT_BYTES = 64 * 2**20
-"""Largest model that a fold keeps: several of each candidate lie in the artifact store."""
 MOST_RESERVED = 0.4
 """Share of the limit that is kept back at most for final fits."""
-
-
-# The format of stored models is part of the key: a model stored in an earlier one is not to be found again.
-_KEEP = {"model_format": FORMAT, "most_bytes": KEPT_BYTES}
 
 
 @dataclass
@@ -46,8 +40,6 @@ class FoldRun:
     outcome: str = "done"
     problem: str = ""
     out_of_time: bool = False
-    keeps: bool = True
-    """Whether folds save their models: the first one does, to be measured, and the others when it was not too large."""
     _numbers: list[int] = field(default_factory=list)
 
     def add(self, fold: int, receipt: Receipt) -> None:
@@ -67,7 +59,6 @@ async def run_folds(
     run = FoldRun()
     count = len(prepared.train_files)
     await _fold(desk, task, prepared, program, 0, run, label, share / max(1.0, count / desk.slots))
-    run.keeps = bool(run.receipts) and any(name.startswith("model/") for name in run.receipts[0].outputs)
     if run.problem or not run.predictions:
         return run
     subject = {"candidate": label, "program": program, "folds": prepared.train_files}
@@ -102,7 +93,9 @@ async def _fold(
                 "train.arrow": prepared.train_files[fold],
                 "valid.arrow": prepared.valid_files[fold],
             },
-            params={"task": task.for_program(), "seed": desk.settings.seed, **(_KEEP if run.keeps else {})},
+            # With the format of stored models a fold measures its model and may keep it (tools/bagging.py). It is part of
+            # the key: a model stored in an earlier format is not to be found again.
+            params={"task": task.for_program(), "seed": desk.settings.seed, "model_format": FORMAT},
             time_limit=max(1.0, min(share, left * 0.8)),
             fold=fold,
             limits=desk.limits(left + 1.0),

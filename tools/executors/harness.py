@@ -3,7 +3,7 @@
 Stands alone (standard library, numpy and pandas): it runs in a forked child that has already been confined, and no
 module of ours but those of this folder and of `portable` is there. What each kind of job reads and writes:
 
-    fold     program.py features.arrow train.arrow valid.arrow → predictions.npy
+    fold     program.py features.arrow train.arrow valid.arrow → predictions.npy [model/…]
     fit      program.py features.arrow train.arrow [probe.arrow] → model/… [probe.npy]
     predict  program.py features.arrow model/… → predictions.npy
     explain  as fold → predictions.npy, permuted.npz with arrays p0, p1, … in the order of params["columns"]
@@ -43,6 +43,10 @@ PORTABLE = "modelwright_portable"
 """Name the warm parent gives to the folder `tools/portable`."""
 _LINES = 60
 _OWN_LINES = 24
+_SMALL, _MOST_KEPT = 2**20, 64 * 2**20
+"""Bytes of the largest fold model that is kept: of a small table, and of a large one."""
+_LARGE_TABLE = 100_000
+"""Cells from which on a table is large, and a fit may take long."""
 _LATENCY_ROWS = 1000
 """Rows that latency is told for."""
 _LONG = 0.25
@@ -119,7 +123,12 @@ def _fold(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
     _save_array(out / "predictions.npy", predictions)
     if "model_format" in request["params"]:
         facts.update(_latency(program, model, features, rows, facts["predict_seconds"]))
-        facts.update(_saved(program, model, out / "model", int(request["params"].get("most_bytes", 0))))
+        facts.update(_saved(program, model, out / "model"))
+        # Several of each candidate lie in the store; one of a small table is quickly made again. No clock decides here:
+        # a job that is repeated must leave the same.
+        large = facts["train_rows"] * len(features.columns) >= _LARGE_TABLE
+        if facts["model_bytes"] > (_MOST_KEPT if large else _SMALL):
+            shutil.rmtree(out / "model")
     _write_json(out / "result.json", facts)
 
 
@@ -150,8 +159,8 @@ def _cycled(rows: np.ndarray) -> np.ndarray:
     return np.resize(rows, _LATENCY_ROWS)
 
 
-def _saved(program: ModuleType, model: Any, folder: Path, most: int) -> dict[str, Any]:
-    """Save a model into `folder`. Returns {own_saving, unsafe, model_bytes}; one larger than `most` bytes is not kept."""
+def _saved(program: ModuleType, model: Any, folder: Path) -> dict[str, Any]:
+    """Save a model into a new folder. Returns {own_saving, unsafe, model_bytes}."""
     folder.mkdir()
     facts: dict[str, Any]
     if callable(getattr(program, "save", None)) and callable(getattr(program, "load", None)):
@@ -159,10 +168,7 @@ def _saved(program: ModuleType, model: Any, folder: Path, most: int) -> dict[str
         facts = {"own_saving": True, "unsafe": False}
     else:
         facts = {"own_saving": False, "unsafe": bool(portable("saving").save_model(model, folder)["unsafe"])}
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    if most and size > most:
-        shutil.rmtree(folder)
-    return {**facts, "model_bytes": size}
+    return {**facts, "model_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())}
 
 
 def _fit(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
@@ -172,7 +178,7 @@ def _fit(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
         probe = _predict(program, model, _take(features, _rows(inputs / "probe.arrow")))
         facts.update(predict_seconds=time.perf_counter() - started)
         _save_array(out / "probe.npy", probe)
-    facts.update(_saved(program, model, out / "model", 0))
+    facts.update(_saved(program, model, out / "model"))
     _write_json(out / "result.json", facts)
 
 
