@@ -10,7 +10,6 @@ import pandas as pd
 
 from state.candidate import Candidate, Check, Combination
 from state.errors import BuildFailed
-from state.jobs import Receipt
 from state.modeling import ModelingState
 from state.questions import InferenceQuestion
 from state.release import ReleaseMember
@@ -18,9 +17,9 @@ from state.task import Prepared, Task
 from tools.bagging import bagged_members, check_fold_models, why_bagged
 from tools.finalfit import chosen_members, fit_members
 from tools.inference_trial import try_inference
+from tools.memberjobs import predict_members, predictions_by_member
 from tools.portable.combining import combine
 from tools.release.layout import runtime_files
-from tools.sealed import predict_members
 from tools.workbench import Workbench
 
 PROBE_ROWS = 120
@@ -83,22 +82,19 @@ async def _models(
                 probe=desk.artifacts.put_frame(pd.DataFrame({"row": probe.astype("float64")})),
                 role="operations",
             )
-            return members, _values(desk, receipts, "probe.npy"), []
+            return members, [desk.artifacts.get_array(one.outputs["probe.npy"]) for one in receipts], []
         except BuildFailed as error:
             if not bagged:
                 raise
             why = error.message
     desk.note(f"{why}: the models of the folds are used, averaged", "operations")
     some = desk.artifacts.put_frame(desk.features(prepared).iloc[probe].reset_index(drop=True))
-    receipts = await predict_members(desk, task, bagged, some, "probe")
-    check = check_fold_models(desk, task, prepared, bagged, receipts, probe)
-    if any(not receipt.ok for receipt in receipts):
-        raise BuildFailed(f"neither a last fit nor the models of the folds can be used: {why}; {check.detail}")
-    return bagged, _values(desk, receipts, "predictions.npy"), [check]
-
-
-def _values(desk: Workbench, receipts: list[Receipt], name: str) -> list[np.ndarray]:
-    return [desk.artifacts.get_array(receipt.outputs[name]) for receipt in receipts]
+    receipts = await predict_members(desk, task, bagged, some, label="probe")
+    values = predictions_by_member(desk, task, len(probe), bagged, receipts)
+    if not values:
+        said = next((one.error for one in receipts if not one.ok), "a prediction was invalid")
+        raise BuildFailed(f"neither a last fit nor the models of the folds can be used: {why}; {said}")
+    return bagged, values, [check_fold_models(desk, prepared, bagged, values, probe)]
 
 
 def _told(desk: Workbench, members: list[ReleaseMember]) -> list[dict[str, Any]]:

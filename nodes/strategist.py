@@ -8,6 +8,7 @@ from state.candidate import Candidate, Decision, Finding, Member, StopReason
 from state.errors import BudgetSpent, BuildFailed
 from state.modeling import ModelingState
 from state.task import Prepared, Task
+from tools.bagging import keeps_models
 from tools.budget import LEAST_RESERVED
 from tools.decisions import TimeLeft, time_left
 from tools.exploration import explore_predictions
@@ -189,7 +190,12 @@ def _final(
         if one.program and one.score and best.score and one.score.rows >= best.score.rows
     }
     left = _time_left(state, desk).left
-    affordable = {name: part for name, part in whole.items() if _affordable(left, usable, name)}
+    of = {one.id: one for one in usable}
+    affordable = {
+        name: part
+        for name, part in whole.items()
+        if _affordable(left, usable, name) or keeps_models(desk, task, of[name])
+    }
     most = PREFERENCES[desk.settings.prefer].members
     members: list[Member] = []
     first: list[str] = []
@@ -199,7 +205,11 @@ def _final(
         first = near_best(task, labels, parts, stood, best, units=units, seed=desk.settings.seed)
         members = ensemble_members(task, labels, affordable, seed=desk.settings.seed, first=first, most=most)
         costs = {one.id: one.fit_seconds for one in usable}
-        members, first = _fitting(desk, left, members, costs), _stackable(desk, left, members, first, costs)
+        first = _stackable(desk, left, members, first, costs)
+        fitting = _fitting(desk, left, members, costs)
+        # Where not all can be fitted once more, the models of the folds do.
+        kept = len(fitting) < len(members) and all(keeps_models(desk, task, of[one.candidate]) for one in members)
+        members = members if kept else fitting
     return finish(
         desk,
         task,

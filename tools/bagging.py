@@ -18,7 +18,7 @@ from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.budget import LEAST_RESERVED
 from tools.decisions import decide
-from tools.leaks.jobs import largest_gap, predictions_of
+from tools.leaks.jobs import largest_gap
 from tools.preferring import PREFERENCES
 from tools.training import final_fit_seconds, fold_rows, load_oof
 from tools.workbench import Workbench
@@ -77,30 +77,29 @@ def rows_of_folds(desk: Workbench, prepared: Prepared, members: Sequence[Release
 
 def check_fold_models(
     desk: Workbench,
-    task: Task,
     prepared: Prepared,
     members: Sequence[ReleaseMember],
-    receipts: Sequence[Receipt],
+    values: Sequence[np.ndarray],
     probe: np.ndarray,
 ) -> Check:
     """Whether the saved fold models predict, of the probed rows, those of their own folds as they did in training.
 
-    receipts: of jobs in which each member predicted the rows at the positions `probe`.
+    values: what each member, loaded from where it was saved, predicts for the rows at the positions `probe`.
     """
     candidates, worst, looked = desk.log.candidates(), 0.0, 0
-    for member, receipt in zip(members, receipts, strict=True):
-        values = predictions_of(desk, task, receipt, len(probe))
-        if isinstance(values, str):
-            return Check(
-                name=AS_IN_TRAINING, status="found", detail=f"{member.candidate}, fold {member.fold}: {values}"
-            )
+    for member, predicted in zip(members, values, strict=True):
         part = load_oof(desk, str(candidates[member.candidate].oof))
         mine = np.flatnonzero(np.isin(probe, fold_rows(desk, prepared, int(member.fold or 0))))
         mine = mine[np.isin(probe[mine], part.rows)]
         recorded = part.values[np.searchsorted(part.rows, probe[mine])]
-        worst, looked = max(worst, largest_gap(values[mine], recorded)), looked + len(mine)
+        worst, looked = max(worst, largest_gap(predicted[mine], recorded)), looked + len(mine)
     detail = f"largest difference {worst:.2g} over {looked} rows"
     return Check(name=AS_IN_TRAINING, status="passed" if worst <= _GAP else "found", detail=detail)
+
+
+def keeps_models(desk: Workbench, task: Task, candidate: Candidate) -> bool:
+    """Whether a candidate's fold models can be released, so that it needs no further fit."""
+    return bool(bagged_members(desk, task, [(candidate, 1.0)]))
 
 
 def _fold_models(desk: Workbench, candidate: Candidate) -> list[tuple[int, Receipt]]:

@@ -67,7 +67,7 @@ def tune_decision(
     block.
     """
     numbers = np.unique(blocks)
-    if task.metric.needs != "labels" or part.values.ndim != 2 or len(numbers) < 2:
+    if not task.is_classification or task.metric.needs != "labels" or part.values.ndim != 2 or len(numbers) < 2:
         return None
     codes = class_codes(labels[part.rows], task.classes)
     positive = positive_index(task.classes, task.positive)
@@ -104,6 +104,10 @@ def choose_weights(metric: Metric, codes: Codes, probabilities: Array, positive:
     return np.asarray(powers / powers.sum())
 
 
+def _sign(metric: Metric) -> float:
+    return 1.0 if metric.direction == "higher" else -1.0
+
+
 # ---- two classes ----------------------------------------------------------------------------------------------------
 
 
@@ -125,7 +129,7 @@ def _threshold(metric: Metric, truth: np.ndarray, chances: Array, seed: int) -> 
     found, alarms = up[:, -1:] - missed, down[:, -1:] - quiet
     # Confusion matrices with the positive class second: the metric's own positive is told by its column, here 1.
     matrices = np.stack([np.stack([quiet, alarms], -1), np.stack([missed, found], -1)], -2)
-    values = from_confusion(metric.name, matrices.reshape(-1, 2, 2), 1).reshape(len(drawn), -1)
+    values = _sign(metric) * from_confusion(metric.name, matrices.reshape(-1, 2, 2), 1).reshape(len(drawn), -1)
     if metric.name in _ONE_SIDED:
         said, real = found + alarms, found + missed
         values = np.where((said > real * _MOST_APART) | (said < real / _MOST_APART), -np.inf, values)
@@ -159,7 +163,7 @@ def _shifts(metric: Metric, codes: Codes, logs: Array, counts: Array, positive: 
         matrix = np.bincount(codes * classes + chosen, minlength=classes * classes).reshape(1, classes, classes)
         if metric.name in _ONE_SIDED and not _is_moderate(matrix[0]):
             return -np.inf
-        found = float(from_confusion(metric.name, matrix.astype(np.float64), positive)[0])
+        found = _sign(metric) * float(from_confusion(metric.name, matrix.astype(np.float64), positive)[0])
         return found if np.isfinite(found) else -np.inf
 
     rarity = -np.log(np.maximum(counts, 1.0) / counts.sum())

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from state.candidate import Candidate, Combination, Score
-from state.jobs import Job, Receipt
 from state.records import content_key
 from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.crash import crash_point
 from tools.expectation import expect_sealed
-from tools.portable.combining import combine, weighed
+from tools.memberjobs import combined, predict_members
+from tools.portable.combining import weighed
 from tools.receipts import Number, number_id, record_numbers
 from tools.scoring import check_predictions, interval, score
 from tools.units import drawn, units_of
@@ -45,7 +45,7 @@ async def open_sealed_test(
         data_hash=prepared.source,
     )
     crash_point("after-opening")
-    receipts = await predict_members(desk, task, members, prepared.sealed_features, "sealed test")
+    receipts = await predict_members(desk, task, members, prepared.sealed_features, label="sealed test")
     sealed = desk.artifacts.get_frame(prepared.sealed_labels)
     known = desk.log.candidates() if candidates is None else candidates
     combination = known[candidate].combination if candidate in known else Combination()
@@ -72,44 +72,3 @@ async def open_sealed_test(
     )
     record_numbers(desk, "reviewer", [number])
     return found, opening, predictions
-
-
-async def predict_members(
-    desk: Workbench, task: Task, members: list[ReleaseMember], features: str, label: str
-) -> list[Receipt]:
-    """Each fitted member predicts the rows of a features file in a process of its own."""
-    return await asyncio.gather(
-        *(
-            desk.start(lambda member=member: _predict_job(desk, task, member, features, label))  # type: ignore[misc]  # bound early
-            for member in members
-        )
-    )
-
-
-def combined(
-    desk: Workbench,
-    task: Task,
-    rows: int,
-    members: list[ReleaseMember],
-    receipts: list[Receipt],
-    combination: Combination,
-) -> np.ndarray:
-    """The members' predictions as one; empty when one is missing or invalid by itself."""
-    parts = [desk.artifacts.get_array(receipt.outputs["predictions.npy"]) for receipt in receipts if receipt.ok]
-    # Each is looked at: a single row would be spread over all of them, and faults of two members may cancel out.
-    if len(parts) < len(members) or any(check_predictions(part, rows, task.classes) for part in parts):
-        return np.full((0,), np.nan)
-    names, weights = [member.candidate for member in members], [member.weight for member in members]
-    return combine(parts, names, weights, combination.rule())
-
-
-def _predict_job(desk: Workbench, task: Task, member: ReleaseMember, features: str, label: str) -> Job:
-    files = {"program.py": member.program, "features.arrow": features}
-    files.update({f"model/{name}": reference for name, reference in member.model.items()})
-    return Job(
-        kind="predict",
-        files=files,
-        params={"task": task.for_program(member.effective or None), "own_saving": member.own_saving},
-        limits=desk.limits(max(10.0, desk.budget.left())),
-        label=f"{member.candidate} {label}",
-    )

@@ -2,7 +2,8 @@
 
 Left out, because they tell when and how long and nothing else:
 
-    of a job's result       fit_seconds, predict_seconds, predict_ms; of its outputs speed.json; of its receipt seconds, cpu_seconds, peak_mb, log
+    of a job's result       fit_seconds, predict_seconds, predict_ms; of its outputs speed.json;
+                            of its receipt seconds, cpu_seconds, peak_mb, log
     of a candidate          seconds, fit_seconds, predict_ms; of an attempt seconds; of its plan estimate_seconds
     of the summary          run_id, name, seconds, folder, report, manifest (it names the run and its date)
     of the opening          run_id, name, when

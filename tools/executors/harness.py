@@ -186,15 +186,26 @@ def _predict_saved(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
     _seed(int(request["params"].get("seed", 0)))
     program = _load_program(inputs / "program.py")
     features = portable("tables").read_arrow(inputs / "features.arrow")
-    if request["params"].get("own_saving"):
-        model = program.load(inputs / "model")
-    else:
-        # A pickle runs code when it is loaded, and here code of this very program is run anyway, in the sandbox.
-        model = portable("saving").load_model(inputs / "model", allow_unsafe=True)
-    started = time.perf_counter()
-    predictions = _predict(program, model, features)
+    seconds, parts = 0.0, []
+    for folder in request["params"].get("models", [""]):
+        if request["params"].get("own_saving"):
+            model = program.load(inputs / "model" / folder)
+        else:
+            # A pickle runs code when it is loaded, and here code of this very program is run anyway, in the sandbox.
+            model = portable("saving").load_model(inputs / "model" / folder, allow_unsafe=True)
+        started = time.perf_counter()
+        parts.append(_predict(program, model, features))
+        seconds += time.perf_counter() - started
+    predictions = parts[0] if len(parts) == 1 else _beside(parts)
     _save_array(out / "predictions.npy", predictions)
-    _write_json(out / "result.json", {"predict_seconds": time.perf_counter() - started, "rows": len(predictions)})
+    _write_json(out / "result.json", {"predict_seconds": seconds, "rows": len(predictions)})
+
+
+def _beside(parts: list[np.ndarray]) -> np.ndarray:
+    """Predictions of several models of one program, columns beside columns."""
+    import numpy as np
+
+    return np.ascontiguousarray(np.column_stack(parts))
 
 
 def _explain(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:

@@ -42,18 +42,24 @@ def main() -> int:
 
 
 def run_clock(rows: pd.DataFrame) -> dict[str, float]:
-    """Milliseconds of the first prediction, which imports and loads, then of one row and of 1,000; the best of three.
+    """Milliseconds of the first prediction, which imports and loads, then of one row and of 1,000, the best of a few.
 
     Empty when a prediction fails: the trials say so.
     """
     many = pd.concat([rows] * (1000 // max(1, len(rows)) + 1), ignore_index=True).head(1000)
     try:
         found = {"first call": _timed(rows.head(1))}
-        found["1 row"] = min(_timed(rows.head(1)) for _ in range(3))
-        found["1000 rows"] = min(_timed(many) for _ in range(3))
+        found["1 row"] = _quickest(rows.head(1))
+        found["1000 rows"] = _quickest(many)
     except Exception:  # noqa: BLE001 - whatever a written inference program does is a finding of the trials
         return {}
     return found
+
+
+def _quickest(frame: pd.DataFrame) -> float:
+    """The best of three times, of one where that is long."""
+    once = _timed(frame)
+    return once if once > 150 else min(once, _timed(frame), _timed(frame))
 
 
 def _timed(frame: pd.DataFrame) -> float:
