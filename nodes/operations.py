@@ -69,7 +69,7 @@ async def _models(
     Fitted on all rows outside the test set; the models of the folds where a fit does not fit the time or is not wanted,
     or has failed. Raises BuildFailed when there are neither.
     """
-    bagged = bagged_members(desk, task, chosen)
+    bagged = bagged_members(desk, task, prepared, chosen)
     why = why_bagged(desk, task, prepared, best, chosen) if bagged else ""
     if not why:
         try:

@@ -12,8 +12,8 @@ from tools.bagging import keeps_models
 from tools.budget import LEAST_RESERVED
 from tools.decisions import TimeLeft, time_left
 from tools.exploration import explore_predictions
-from tools.finishing import finish
-from tools.preferring import PREFERENCES, quickest_of
+from tools.finishing import finish, preferred
+from tools.preferring import PREFERENCES
 from tools.promotion import challenge, near_best
 from tools.scoring import compare
 from tools.selection import OutOfFold, at_rows, best_of, common_rows, ensemble_members
@@ -42,7 +42,7 @@ def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     action, reason = _next_step(state, desk, best, findings, candidates)
     update: dict[str, Any] = {"findings": [finding.plain() for finding in findings][-MOST_FINDINGS:]}
     if action != "iterate":
-        best = _preferred(desk, task, prepared, usable, scored, best)
+        best = preferred(desk, task, prepared, usable, scored, best)
         final = _final(desk, task, prepared, state, usable, parts, best)
         if final is not None:
             update["candidates_version"] = desk.record(final, "strategist")
@@ -152,28 +152,6 @@ def _next_step(
     return "stop", "no improvement"
 
 
-def _preferred(
-    desk: Workbench,
-    task: Task,
-    prepared: Prepared,
-    usable: list[Candidate],
-    scored: dict[str, OutOfFold],
-    best: Candidate,
-) -> Candidate:
-    """The best, or the quickest of those that are hard to tell from it when speed was preferred."""
-    if not PREFERENCES[desk.settings.prefer].quickest:
-        return best
-    stood = [one for one in usable if one.score and best.score and one.score.rows >= best.score.rows]
-    units, seed = units_at(desk, task, prepared), desk.settings.seed
-    near = near_best(task, desk.labels(prepared), scored, stood, best, units=units, seed=seed, most=len(stood))
-    chosen = quickest_of([one for one in stood if one.id in near])
-    if chosen.id != best.id:
-        desk.note(
-            f"{chosen.id} is preferred for its speed: its score is hard to tell from that of {best.id}", "strategist"
-        )
-    return chosen
-
-
 def _final(
     desk: Workbench,
     task: Task,
@@ -194,7 +172,7 @@ def _final(
     affordable = {
         name: part
         for name, part in whole.items()
-        if _affordable(left, usable, name) or keeps_models(desk, task, of[name])
+        if _affordable(left, usable, name) or keeps_models(desk, task, prepared, of[name])
     }
     most = PREFERENCES[desk.settings.prefer].members
     members: list[Member] = []
@@ -208,7 +186,9 @@ def _final(
         first = _stackable(desk, left, members, first, costs)
         fitting = _fitting(desk, left, members, costs)
         # Where not all can be fitted once more, the models of the folds do.
-        kept = len(fitting) < len(members) and all(keeps_models(desk, task, of[one.candidate]) for one in members)
+        kept = len(fitting) < len(members) and all(
+            keeps_models(desk, task, prepared, of[one.candidate]) for one in members
+        )
         members = members if kept else fitting
     return finish(
         desk,

@@ -30,14 +30,16 @@ LEAST_FOLDS = 3
 _GAP = 1e-9
 
 
-def bagged_members(desk: Workbench, task: Task, chosen: Sequence[tuple[Candidate, float]]) -> list[ReleaseMember]:
+def bagged_members(
+    desk: Workbench, task: Task, prepared: Prepared, chosen: Sequence[tuple[Candidate, float]]
+) -> list[ReleaseMember]:
     """One member per fold model of the chosen candidates, with their weights; empty when a candidate has kept none.
 
     Of folds that go forward in time only the last one's model is taken: the others have not seen the newest rows.
     """
     members: list[ReleaseMember] = []
     for candidate, weight in chosen:
-        models = _fold_models(desk, candidate)
+        models = _fold_models(desk, prepared, candidate)
         models = models[-1:] if task.split.kind == "time" else models
         if not models:
             return []
@@ -55,7 +57,7 @@ def why_bagged(
         if desk.budget.left() < fits + LEAST_RESERVED:
             return {"why": f"a fit on all rows takes about {fits:.0f} s, more than is left"}
         enough = prepared.rows >= LEAST_ROWS and task.split.kind != "time"
-        enough = enough and all(len(_fold_models(desk, one)) >= LEAST_FOLDS for one, _ in chosen)
+        enough = enough and all(len(_fold_models(desk, prepared, one)) >= LEAST_FOLDS for one, _ in chosen)
         if PREFERENCES[desk.settings.prefer].bag and enough:
             return {"why": "quality is preferred, and there are enough rows for the mean of fold models to gain"}
         return {"why": ""}
@@ -97,19 +99,26 @@ def check_fold_models(
     return Check(name=AS_IN_TRAINING, status="passed" if worst <= _GAP else "found", detail=detail)
 
 
-def keeps_models(desk: Workbench, task: Task, candidate: Candidate) -> bool:
+def keeps_models(desk: Workbench, task: Task, prepared: Prepared, candidate: Candidate) -> bool:
     """Whether a candidate's fold models can be released, so that it needs no further fit."""
-    return bool(bagged_members(desk, task, [(candidate, 1.0)]))
+    return bool(bagged_members(desk, task, prepared, [(candidate, 1.0)]))
 
 
-def _fold_models(desk: Workbench, candidate: Candidate) -> list[tuple[int, Receipt]]:
-    """Fold numbers and receipts of the candidate's folds, when all that it was scored on have kept their models."""
+def _fold_models(desk: Workbench, prepared: Prepared, candidate: Candidate) -> list[tuple[int, Receipt]]:
+    """Fold numbers and receipts of the candidate's folds, when all that it was scored on have kept their models.
+
+    None where a fold was fitted on fewer rows than it has: that was a look, no model to release.
+    """
     keys = candidate.attempts[-1].receipts if candidate.attempts else []
     known = [Receipt.model_validate(result) for key in keys if (result := desk.journal.result(key)) is not None]
     done = [receipt for receipt in known if receipt.ok]
     numbers = candidate.score.fold_numbers if candidate.score else []
     kept = all(_model(receipt) and desk.is_intact(receipt.plain()) for receipt in done)
-    return list(zip(numbers, done, strict=True)) if kept and len(done) == len(numbers) else []
+    if not kept or len(done) != len(numbers):
+        return []
+    found = list(zip(numbers, done, strict=True))
+    rows = {fold: len(desk.artifacts.get_frame(prepared.train_files[fold])) for fold in numbers}
+    return found if all(receipt.result.get("train_rows") == rows[fold] for fold, receipt in found) else []
 
 
 def _model(receipt: Receipt) -> dict[str, str]:

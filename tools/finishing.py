@@ -11,11 +11,34 @@ from state.task import Prepared, Task
 from tools.blocks import blocks_of
 from tools.deciding import Decision, tune_decision
 from tools.mixing import Mixed, choose_mix
-from tools.preferring import PREFERENCES
-from tools.promotion import PERHAPS, challenge
+from tools.preferring import PREFERENCES, quickest_of
+from tools.promotion import PERHAPS, challenge, near_best
 from tools.selection import OutOfFold
 from tools.training import load_scored, score_of, store_oof, units_at
 from tools.workbench import Workbench
+
+
+def preferred(
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    usable: Sequence[Candidate],
+    scored: Mapping[str, OutOfFold],
+    best: Candidate,
+) -> Candidate:
+    """The best, or where speed is preferred the quickest of those that are hard to tell from it.
+
+    scored: by candidate, the predictions that its score is of.
+    """
+    if not PREFERENCES[desk.settings.prefer].quickest:
+        return best
+    stood = [one for one in usable if one.score and best.score and one.score.rows >= best.score.rows]
+    units, seed = units_at(desk, task, prepared), desk.settings.seed
+    near = near_best(task, desk.labels(prepared), scored, stood, best, units=units, seed=seed, most=len(stood))
+    chosen = quickest_of([one for one in stood if one.id in near])
+    if chosen.id != best.id:
+        desk.note(f"{chosen.id} is preferred, for its speed: it is hard to tell from {best.id} by score", "strategist")
+    return chosen
 
 
 def finish(
