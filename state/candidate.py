@@ -117,6 +117,14 @@ class Combination(Record):
     source: str = ""
     """Where the decision came from, in a sentence a person reads."""
 
+    @property
+    def words(self) -> str:
+        """What it is, as the beginning of a phrase that goes on with "of"."""
+        if self.stacked:
+            return "logistic stack" if self.how == "log odds" else "linear stack"
+        means = {"mean": "mean", "log odds": "mean of log-odds", "geometric": "geometric mean", "median": "median"}
+        return f"weighted {means[self.how]}"
+
     def rule(self) -> dict[str, Any]:
         """What the arithmetic needs, as plain data."""
         return self.model_dump(exclude={"source", "stacked"})

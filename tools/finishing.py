@@ -129,5 +129,5 @@ def _words(
     shares = ", ".join(
         f"{member.weight:.0%} {one.plan.title}" for member, one in zip(mixed.members, made_of, strict=True)
     )
-    rationale = f"{mixed.words} of {shares}; chosen on out-of-fold predictions"
+    rationale = f"{mixed.combination.words} of {shares}; chosen on out-of-fold predictions"
     return f"ensemble of {len(made_of)}{how}", f"{rationale}. {told}" if told else rationale

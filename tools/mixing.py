@@ -20,12 +20,6 @@ from tools.stacking import can_stack, cross_fitted, fit_stack
 
 _ABSOLUTE = frozenset({"mae", "median_ae", "wape", "pinball"})
 _RELATIVE = frozenset({"mape", "rmsle", "smape"})
-_WORDS = {
-    "mean": "weighted mean",
-    "log odds": "weighted mean of log-odds",
-    "geometric": "weighted geometric mean",
-    "median": "weighted median",
-}
 
 
 @dataclass(frozen=True)
@@ -35,14 +29,6 @@ class Mixed:
     members: list[Member]
     combination: Combination
     part: OutOfFold
-
-    @property
-    def words(self) -> str:
-        """What it is, as the beginning of a sentence."""
-        if self.combination.stacked:
-            model = "logistic" if self.combination.how == "log odds" else "linear"
-            return f"{model} stack (weights add up to {self.combination.scale:.2f})"
-        return _WORDS[self.combination.how]
 
 
 def means_for(task: Task, members: Sequence[Member], parts: Mapping[str, OutOfFold]) -> list[Combination]:

@@ -62,7 +62,7 @@ def test_the_mean_stays_where_a_stack_is_no_better() -> None:
     found = choose_mix(task(), truth, parts, equal(parts), blocks=blocks(300), stackable=list(parts))
     assert not found.combination.stacked
     assert found.combination.how == "mean"
-    assert found.words == "weighted mean"
+    assert found.combination.words == "weighted mean"
 
 
 def test_no_stack_is_tried_unasked() -> None:

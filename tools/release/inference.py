@@ -75,14 +75,6 @@ def _models(member: ReleaseMember | Mapping[str, Any]) -> int:
     return 1 if isinstance(member, ReleaseMember) else int(member.get("models", 1))
 
 
-_MEANS = {
-    "mean": "weighted mean",
-    "log odds": "weighted mean of log-odds",
-    "geometric": "weighted geometric mean",
-    "median": "weighted median",
-}
-
-
 def _describe(task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]], rule: Mapping[str, Any]) -> str:
     """The docstring: what is predicted, from what, how to call it."""
     weights = [
@@ -101,7 +93,8 @@ def _describe(task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]], 
         shares[name] = shares.get(name, 0.0) + weight
     total, made_of = sum(shares.values()), f"the program {weights[0][0]}"
     if len(shares) > 1:
-        mean = _MEANS[str(rule["how"])] + (" (scaled and moved)" if rule["scale"] != 1.0 or rule["offsets"] else "")
+        mean = Combination.model_validate(dict(rule)).words
+        mean += " (scaled and moved)" if rule["scale"] != 1.0 or rule["offsets"] else ""
         made_of = f"the {mean} of " + ", ".join(f"{name} ({share / total:.1%})" for name, share in shares.items())
     if len(weights) > len(shares) or any(_models(member) > 1 for member in members):
         made_of += ", each the mean of models fitted on parts of the rows"

@@ -172,8 +172,7 @@ def _model_words(facts: ReleaseFacts) -> list[str]:
             "out-of-fold predictions."
         )
     elif programs > 1:
-        mean = {"mean": "weighted mean", "median": "weighted median", "geometric": "weighted geometric mean"}
-        told.append(f"The {mean.get(combination.how, 'weighted mean, of log-odds,')} of {programs} programs.")
+        told.append(f"The {combination.words} of {programs} programs.")
     if facts.bagged:
         told.append("Each program stands for the models of the folds, averaged: none of them was fitted on all rows.")
     if combination.decision:
