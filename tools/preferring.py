@@ -48,7 +48,9 @@ def quickest_of(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def sized(plan: Plan, prefer: str) -> Plan:
-    """The plan with the number of trees and of repeated fits that was preferred."""
+    """A draft with the number of trees and of repeated fits that was preferred. What improves on it inherits them."""
+    if plan.operator != "draft":
+        return plan
     wanted = PREFERENCES[prefer]
     params: dict[str, Any] = dict(plan.params)
     if isinstance(params.get("trees"), int) and wanted.trees != 1.0:

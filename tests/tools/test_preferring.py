@@ -28,6 +28,7 @@ def test_speed_means_smaller_forests_and_single_fits_quality_larger_ones() -> No
     assert sized(one, "speed").params == {"trees": 80, "members": 1, "leaf": 2}
     assert sized(one, "quality").params == {"trees": 400, "members": 4, "leaf": 2}
     assert sized(plan(trees="auto"), "speed").params == {"trees": "auto"}
+    assert sized(one.but(operator="improve"), "speed").params == one.params
 
 
 def test_the_quickest_is_taken_and_of_the_equally_quick_the_smallest() -> None:
