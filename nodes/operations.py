@@ -101,13 +101,9 @@ def _told(desk: Workbench, members: list[ReleaseMember]) -> list[dict[str, Any]]
     """The members as an expert is told: once per program, with the number of its fold models where it has some."""
     told: dict[str, dict[str, Any]] = {}
     for one in members:
-        entry = {
-            "candidate": one.candidate,
-            "weight": 0.0,
-            "program": desk.artifacts.get_text(one.program),
-            "models": 0,
-        }
-        entry = told.setdefault(one.candidate, entry)
+        program = desk.artifacts.get_text(one.program)
+        named = {"candidate": one.candidate, "program": program, "weight": 0.0, "models": 0}
+        entry = told.setdefault(one.candidate, named)
         entry["weight"] += one.weight
         entry["models"] += 1
     return list(told.values())
