@@ -18,8 +18,9 @@ from tools.promotion import challenge
 from tools.resampling import Array, Codes, draw_weights, from_confusion
 from tools.selection import MOST_ROWS, OutOfFold
 
-KEEP = 0.2
-"""Chance of so large a gain by luck above which the most probable class stays the answer."""
+KEEP, KEEP_ACCURACY = 0.35, 0.02
+"""Chance of so large a gain by luck above which the most probable class stays the answer; for accuracy, of which that is
+the best answer wherever probabilities are right, another one."""
 _PRIOR_ROWS = 10
 """Rows of a class at which its weight goes half of the way from the default to what the rows ask for."""
 _RESAMPLES = 40
@@ -77,7 +78,7 @@ def tune_decision(
         crossed[~rest] = choose_weights(task.metric, codes[rest], part.values[rest], positive, seed)
     decided = OutOfFold(part.rows, weighed(part.values, crossed))
     found = challenge(task, labels, decided, part, units=units, seed=seed)
-    if not found["gain"] > 0 or found["chance"] > KEEP:
+    if not found["gain"] > 0 or found["chance"] > (KEEP_ACCURACY if task.metric.name == "accuracy" else KEEP):
         return None
     weights = choose_weights(task.metric, codes, part.values, positive, seed)
     return Decision([float(weight) for weight in weights], decided, float(found["gain"]), float(found["chance"]))

@@ -57,16 +57,18 @@ def choose_mix(
     """The weighted mean of `members`, or what beats it beyond luck: another mean of the same, or a stack.
 
     blocks: per position of `labels`, what a nested check leaves out together. stackable: candidates a stack may use
-    beside the members; empty: no stack is tried. The chance a rival needs is divided by how many there are.
+    beside the members; empty: no stack is tried. The chance a rival needs is divided by how many there are. The mean of
+    log-odds needs no more than a gain: it is no choice among many, and the weights were chosen for the plain mean.
     """
     plain = Mixed(members, Combination(), blend(parts, members))
     rivals = [Mixed(members, one, blend(parts, members, one)) for one in means_for(task, members, parts)]
     rivals += _stack(task, labels, parts, members, stackable, blocks, seed)
-    best, chance = plain, LEVEL / max(1, len(rivals))
+    best = plain
     for rival in rivals:
-        found = challenge(task, labels, rival.part, plain.part, units=units, seed=seed)
-        if found["gain"] > 0 and found["chance"] <= chance:
-            best, chance = rival, float(found["chance"])
+        fitted = rival.combination.stacked or rival.combination.how != "log odds"
+        found = challenge(task, labels, rival.part, best.part, units=units, seed=seed)
+        if found["gain"] > 0 and (not fitted or found["chance"] <= LEVEL / len(rivals)):
+            best = rival
     return best
 
 

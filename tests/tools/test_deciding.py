@@ -74,17 +74,20 @@ def test_the_reported_score_is_of_weights_chosen_without_the_row() -> None:
             np.testing.assert_allclose(found.decided.values[~rest], wanted)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "macro_f1", "mcc"])
-def test_the_default_stays_where_classes_are_even(name: str) -> None:
-    """Two classes of one size with calibrated probabilities: one half is right, and is kept on most draws."""
+@pytest.mark.parametrize(("name", "least"), [("accuracy", 6), ("macro_f1", 3), ("mcc", 3)])
+def test_the_default_stays_where_classes_are_even(name: str, least: int) -> None:
+    """Two classes of one size with calibrated probabilities: one half is right, and is kept on most draws; what is tuned
+    on the others is close to it."""
     kept = 0
     for seed in range(6):
         rng = np.random.default_rng(seed)
         chance = rng.beta(1.5, 1.5, 400)
         labels = np.where(rng.random(400) < chance, "yes", "no").astype(object)
         part, blocks = of(np.column_stack([1 - chance, chance]))
-        kept += tune_decision(task(name, ["no", "yes"]), labels, part, blocks, seed=seed) is None
-    assert kept >= 4
+        found = tune_decision(task(name, ["no", "yes"]), labels, part, blocks, seed=seed)
+        kept += found is None
+        assert found is None or abs(found.weights[0] - 0.5) < 0.12
+    assert kept >= least
 
 
 def test_no_decision_is_tuned_where_none_is_scored() -> None:
