@@ -27,6 +27,8 @@ def _row(one: Candidate, summary: dict[str, Any]) -> dict[str, Any]:
         "high": score.high if score else None,
         "folds": len(score.folds) if score else 0,
         "seconds": round(one.seconds, 2),
+        "predict_ms": round(one.predict_ms, 2) if one.predict_ms else None,
+        "model_bytes": one.model_bytes or None,
         "iteration": one.iteration,
         "operator": one.plan.operator,
         "parent": one.plan.parent,

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from state.candidate import Candidate, Check
+from state.candidate import Candidate, Check, Combination
+from state.errors import BuildFailed
 from state.modeling import ModelingState
 from state.questions import InferenceQuestion
 from state.release import ReleaseMember
 from state.task import Prepared, Task
+from tools.bagging import bagged_members, check_fold_models, why_bagged
 from tools.finalfit import chosen_members, fit_members
 from tools.inference_trial import try_inference
+from tools.memberjobs import predict_members, predictions_by_member
+from tools.portable.combining import combine
 from tools.release.layout import runtime_files
 from tools.workbench import Workbench
 
@@ -31,24 +35,14 @@ async def operations(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     candidates = desk.log.candidates(state.get("candidates_version", 0))
     chosen = chosen_members(candidates, state["best"])
     probe = _probe_rows(desk, prepared)
-    members, receipts = await fit_members(
-        desk,
-        task,
-        chosen,
-        features=prepared.features,
-        train=prepared.train_all,
-        probe=desk.artifacts.put_frame(pd.DataFrame({"row": probe.astype("float64")})),
-        role="operations",
-    )
-    weights = sum(member.weight for member in members)
-    expected = np.asarray(
-        sum(
-            member.weight / weights * desk.artifacts.get_array(receipt.outputs["probe.npy"])
-            for member, receipt in zip(members, receipts, strict=True)
-        )
-    )
+    combination = candidates[state["best"]].combination
+    members, values, made = await _models(desk, task, prepared, state["best"], chosen, probe)
+    names, weights = [member.candidate for member in members], [member.weight for member in members]
+    expected = combine(values, names, weights, combination.rule())
     rows = desk.features(prepared).iloc[probe].reset_index(drop=True)
-    code, checks, problems = await _inference(desk, task, chosen, members, prepared, rows, expected)
+    code, checks, problems, latency = await _inference(desk, task, members, prepared, rows, expected, combination)
+    checks = [*made, *checks]
+    problems += [f"{check.name}: {check.detail}" for check in made if check.status == "found"]
     for check in checks:
         desk.say("check", "operations", **check.plain())
     return {
@@ -57,8 +51,62 @@ async def operations(state: ModelingState, desk: Workbench) -> dict[str, Any]:
             "members": [member.plain() for member in members],
             "checks": [check.plain() for check in checks],
             "problems": problems,
+            "latency": latency,
         }
     }
+
+
+async def _models(
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    best: str,
+    chosen: list[tuple[Candidate, float]],
+    probe: np.ndarray,
+) -> tuple[list[ReleaseMember], list[np.ndarray], list[Check]]:
+    """The fitted members, what each predicts for the probed rows, and checks of that.
+
+    Fitted on all rows outside the test set; the models of the folds where a fit does not fit the time or is not wanted,
+    or has failed. Raises BuildFailed when there are neither.
+    """
+    bagged = bagged_members(desk, task, prepared, chosen)
+    why = why_bagged(desk, task, prepared, best, chosen) if bagged else ""
+    if not why:
+        try:
+            members, receipts = await fit_members(
+                desk,
+                task,
+                chosen,
+                features=prepared.features,
+                train=prepared.train_all,
+                probe=desk.artifacts.put_frame(pd.DataFrame({"row": probe.astype("float64")})),
+                role="operations",
+            )
+            return members, [desk.artifacts.get_array(one.outputs["probe.npy"]) for one in receipts], []
+        except BuildFailed as error:
+            if not bagged:
+                raise
+            why = error.message
+    desk.note(f"{why}: the models of the folds are used, averaged", "operations")
+    some = desk.artifacts.put_frame(desk.features(prepared).iloc[probe].reset_index(drop=True))
+    receipts = await predict_members(desk, task, bagged, some, label="probe")
+    values = predictions_by_member(desk, task, len(probe), bagged, receipts)
+    if not values:
+        said = next((one.error for one in receipts if not one.ok), "a prediction was invalid")
+        raise BuildFailed(f"neither a last fit nor the models of the folds can be used: {why}; {said}")
+    return bagged, values, [check_fold_models(desk, prepared, bagged, values, probe)]
+
+
+def _told(desk: Workbench, members: list[ReleaseMember]) -> list[dict[str, Any]]:
+    """The members as an expert is told: once per program, with the number of its fold models where it has some."""
+    told: dict[str, dict[str, Any]] = {}
+    for one in members:
+        program = desk.artifacts.get_text(one.program)
+        named = {"candidate": one.candidate, "program": program, "weight": 0.0, "models": 0}
+        entry = told.setdefault(one.candidate, named)
+        entry["weight"] += one.weight
+        entry["models"] += 1
+    return list(told.values())
 
 
 def _probe_rows(desk: Workbench, prepared: Prepared) -> np.ndarray:
@@ -69,24 +117,23 @@ def _probe_rows(desk: Workbench, prepared: Prepared) -> np.ndarray:
 async def _inference(
     desk: Workbench,
     task: Task,
-    chosen: list[tuple[Candidate, float]],
     members: list[ReleaseMember],
     prepared: Prepared,
     rows: pd.DataFrame,
     expected: np.ndarray,
-) -> tuple[str, list[Check], list[str]]:
+    combination: Combination,
+) -> tuple[str, list[Check], list[str], dict[str, float]]:
     question = InferenceQuestion(
         task=task,
-        members=[
-            {"candidate": one.id, "weight": weight, "program": desk.artifacts.get_text(str(one.program))}
-            for one, weight in chosen
-        ],
+        members=_told(desk, members),
+        combination=combination.rule(),
     )
     expert = desk.expert("operations")
     writers = [desk.builtin] if expert.name == "builtin" else [expert] * (desk.settings.attempts - 1) + [desk.builtin]
     code = ""
     checks: list[Check] = []
     problems = ["no inference program was written"]
+    latency: dict[str, float] = {}
     for writer in writers:
         code = (await asyncio.to_thread(writer.ask, question)).code
         files = runtime_files(
@@ -95,10 +142,11 @@ async def _inference(
             read_spec=desk.artifacts.get_json(prepared.read_spec),
             inference_code=code,
             artifacts=desk.artifacts,
+            combination=combination,
         )
-        checks, problems = await try_inference(desk, task, files, rows, expected)
+        checks, problems, latency = await try_inference(desk, task, files, rows, expected, combination)
         if not problems:
             break
         desk.note(f"the inference program failed its trial: {problems[0].strip().splitlines()[-1]}", "operations")
         question = question.model_copy(update={"problems": problems})
-    return code, checks, problems
+    return code, checks, problems, latency

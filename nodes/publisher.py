@@ -64,6 +64,8 @@ async def _released_members(
 ) -> tuple[list[ReleaseMember], str]:
     """The members fitted on all labelled rows; those of the tested model when that fails or is not wanted."""
     tested = [ReleaseMember.model_validate(member) for member in state["inference"]["members"]]
+    if any(member.fold is not None for member in tested):
+        return tested, "train"
     if desk.settings.refit == "train" or not prepared.sealed_rows:
         return tested, "train" if prepared.sealed_rows else "all"
     chosen = chosen_members(desk.log.candidates(state.get("candidates_version", 0)), state["best"])

@@ -42,6 +42,7 @@ def researcher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         lessons=known["lessons"],
         operations=operations,
         seed=desk.settings.seed,
+        prefer=desk.settings.prefer,
     )
     answers = _ask(desk, question)
     named = _named(answers, iteration, {candidate.id for candidate in candidates})

@@ -23,7 +23,7 @@ from tools.leaks.sanity import check_after_test, check_baseline
 from tools.leaks.trials import run_trials
 from tools.reproducing import NAME as REPRODUCIBLE
 from tools.sealed import open_sealed_test
-from tools.training import load_oof, units_at
+from tools.training import load_scored, units_at
 from tools.workbench import Workbench
 
 MOST_REVISIONS = 2
@@ -80,7 +80,7 @@ async def _mechanical(
         asyncio.to_thread(run_leak_checks, desk, task, prepared, profile),
         run_trials(desk, task, prepared, chosen, members),
     )
-    part, constant = load_oof(desk, str(best.oof)), constant_oof(desk, task, prepared)
+    part, constant = load_scored(desk, best), constant_oof(desk, task, prepared)
     labels, units = desk.labels(prepared), units_at(desk, task, prepared)
     baseline, doubts = check_baseline(task, best, part, constant, labels, units=units, seed=desk.settings.seed)
     return [*on_data, *on_programs, baseline], [*leaks, *faults, *doubts]

@@ -166,6 +166,8 @@ def _scored(desk: Workbench, task: Task, prepared: Prepared, candidate: Candidat
         oof=store_oof(desk, part),
         effective=merge_effective([receipt.result.get("effective") or {} for receipt in good]),
         fit_seconds=_full_seconds(desk, prepared, candidate, float(np.mean([receipt.seconds for receipt in good]))),
+        predict_ms=float(np.median([receipt.result.get("predict_ms") or 0.0 for receipt in good])),
+        model_bytes=max(int(receipt.result.get("model_bytes") or 0) for receipt in good),
         reason=reason,
     )
 

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from state.candidate import Candidate, Decision, Finding, Member, Plan
+from state.candidate import Candidate, Decision, Finding, Member
 from state.errors import BudgetSpent, BuildFailed
 from state.modeling import ModelingState
 from state.profile import Profile
 from state.task import Prepared, Task
+from tools.bagging import keeps_models
 from tools.budget import LEAST_RESERVED
 from tools.costs import can_be_refitted
 from tools.decisions import TimeLeft, decide, time_left
 from tools.exploration import explore_predictions
+from tools.finishing import finish, preferred
 from tools.memory import recall
-from tools.promotion import PERHAPS, challenge, near_best
+from tools.preferring import PREFERENCES
+from tools.promotion import challenge, near_best
 from tools.scoring import compare
 from tools.search.ablation import ablation_findings
 from tools.search.helping import fruitless_after
 from tools.search.sizing import folds_of
 from tools.search.steering import Step, next_step
-from tools.selection import OutOfFold, at_rows, best_of, blend, common_rows, ensemble_members
-from tools.training import final_fit_seconds, load_oof, reserve_final_fits, score_of, store_oof, units_at
+from tools.selection import OutOfFold, at_rows, best_of, common_rows, ensemble_members
+from tools.training import final_fit_seconds, load_oof, load_scored, reserve_final_fits, units_at
 from tools.units import at
 from tools.workbench import Workbench
 
@@ -39,7 +42,8 @@ def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     if best is None:
         return _nothing_usable(state, desk, candidates)
     parts = {one.id: load_oof(desk, str(one.oof)) for one in usable}
-    _announce(desk, task, prepared, best, state.get("best"), parts)
+    scored = {**parts, **{one.id: load_scored(desk, one) for one in usable if one.decided}}
+    _announce(desk, task, prepared, best, state.get("best"), scored)
     reserve_final_fits(desk, candidates)
     findings = _findings(state, desk, task, prepared, best, parts[best.id], candidates)
     units, iteration = units_at(desk, task, prepared), state["iteration"]
@@ -56,12 +60,13 @@ def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         "fruitless": fruitless,
     }
     if action != "iterate":
-        ensemble = _ensemble(desk, task, prepared, state, usable, parts, best)
-        if ensemble is not None:
-            update["candidates_version"] = desk.record(ensemble, "strategist")
-            parts[ensemble.id] = load_oof(desk, str(ensemble.oof))
-            usable = [*usable, ensemble]
-            best, action = ensemble, "ensemble"
+        best = preferred(desk, task, prepared, usable, scored, best)
+        final = _final(desk, task, prepared, state, usable, parts, best)
+        if final is not None:
+            update["candidates_version"] = desk.record(final, "strategist")
+            scored[final.id] = load_scored(desk, final)
+            usable = [*usable, final]
+            best, action = final, "ensemble"
     decision = Decision(
         action=action,
         reason=step.reason,
@@ -69,7 +74,7 @@ def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         policy=desk.settings.policy,
         operations=step.operations,
         best=best.id,
-        compared=[] if action == "iterate" else _comparisons(desk, task, prepared, usable, parts, best),
+        compared=[] if action == "iterate" else _comparisons(desk, task, prepared, usable, scored, best),
     )
     desk.say("decision", "strategist", f"{decision.action}: {decision.reason}", **decision.plain())
     return {**update, "best": best.id, "decision": decision.plain()}
@@ -199,7 +204,7 @@ def _next_step(
     )
 
 
-def _ensemble(
+def _final(
     desk: Workbench,
     task: Task,
     prepared: Prepared,
@@ -208,58 +213,54 @@ def _ensemble(
     parts: dict[str, OutOfFold],
     best: Candidate,
 ) -> Candidate | None:
-    """An ensemble of finished candidates when it scores better than the best of them, and its fits fit the time."""
+    """What is made of finished candidates: an ensemble when it holds up and its fits fit the time, a tuned decision."""
     whole = {
         one.id: parts[one.id]
         for one in usable
         if one.program and one.score and best.score and one.score.rows >= best.score.rows
     }
     left = _time_left(state, desk).left
-    costs = {one.id: one.fit_seconds for one in usable}
-    affordable = {name: part for name, part in whole.items() if can_be_refitted(costs[name], left)}
-    if len(affordable) < 2:
-        return None
-    units, labels = units_at(desk, task, prepared), desk.labels(prepared)
-    stood = [one for one in usable if one.id in affordable]
-    first = near_best(task, labels, parts, stood, best, units=units, seed=desk.settings.seed)
-    members = ensemble_members(task, labels, affordable, seed=desk.settings.seed, first=first)
-    members = _fitting(desk, left, members, costs)
-    if len(members) < 2:
-        return None
-    part = blend(parts, members)
-    folds = (best.score.fold_numbers if best.score else []) or list(range(len(prepared.train_files)))
-    score = score_of(desk, task, prepared, part, folds)
-    if not _holds_up(desk, task, prepared, part, parts[best.id]):
-        return None
-    name = f"i{state['iteration']}-ensemble"
-    titles = {one.id: one.plan.title for one in usable}
-    return Candidate(
-        id=name,
+    of, costs = {one.id: one for one in usable}, {one.id: one.fit_seconds for one in usable}
+    affordable = {
+        name: part
+        for name, part in whole.items()
+        if can_be_refitted(costs[name], left) or keeps_models(desk, task, prepared, of[name])
+    }
+    most = PREFERENCES[desk.settings.prefer].members
+    members: list[Member] = []
+    first: list[str] = []
+    if len(affordable) > 1 and most > 1:
+        units, labels = units_at(desk, task, prepared), desk.labels(prepared)
+        stood = [one for one in usable if one.id in affordable]
+        first = near_best(task, labels, parts, stood, best, units=units, seed=desk.settings.seed)
+        members = ensemble_members(task, labels, affordable, seed=desk.settings.seed, first=first, most=most)
+        first = _stackable(desk, left, members, first, costs)
+        fitting = _fitting(desk, left, members, costs)
+        # Where not all can be fitted once more, the models of the folds do.
+        kept = len(fitting) < len(members) and all(
+            keeps_models(desk, task, prepared, of[one.candidate]) for one in members
+        )
+        members = members if kept else fitting
+    return finish(
+        desk,
+        task,
+        prepared,
         iteration=state["iteration"],
-        plan=Plan(
-            id=name,
-            title=f"ensemble of {len(members)}",
-            rationale="weighted mean of "
-            + ", ".join(f"{member.weight:.0%} {titles[member.candidate]}" for member in members)
-            + "; weights chosen on out-of-fold predictions",
-            operator="ensemble",
-            parent=best.id,
-        ),
-        status="done",
-        score=score,
-        oof=store_oof(desk, part),
+        usable=usable,
+        parts=parts,
+        best=best,
         members=members,
-        fit_seconds=sum(one.fit_seconds for one in usable if one.id in {member.candidate for member in members}),
-        expert="framework",
+        stackable=first,
     )
 
 
-def _holds_up(desk: Workbench, task: Task, prepared: Prepared, mixed: OutOfFold, single: OutOfFold) -> bool:
-    """An ensemble may be worse than the best single score by what is easily luck: the best of many scores is partly luck
-    itself, and a mean of several models varies less on new rows."""
-    units = units_at(desk, task, prepared)
-    lost = challenge(task, desk.labels(prepared), single, mixed, units=units, seed=desk.settings.seed)
-    return float(lost["chance"]) > PERHAPS
+def _stackable(
+    desk: Workbench, left: float, members: list[Member], first: list[str], costs: dict[str, float]
+) -> list[str]:
+    """The near-best candidates, when they and the members can all be fitted in the time left; else none."""
+    names = {*first, *(member.candidate for member in members)}
+    every = [Member(candidate=name, weight=1 / len(names)) for name in sorted(names)]
+    return first if len(_fitting(desk, left, every, costs)) == len(every) else []
 
 
 def _fitting(desk: Workbench, left: float, members: list[Member], costs: dict[str, float]) -> list[Member]:

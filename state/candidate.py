@@ -105,6 +105,40 @@ class Member(Record):
     weight: float
 
 
+class Combination(Record):
+    """How the members' predictions become the model's, and its probabilities a label: plain numbers, which a release holds.
+
+    Members that are fold models of one candidate are averaged first, whatever `how` is. The arithmetic is that of
+    tools/portable/combining.py.
+    """
+
+    how: Literal["mean", "log odds", "geometric", "median"] = "mean"
+    """mean: weighted mean · log odds: of the logarithms of probabilities, made probabilities again · geometric: weighted
+    geometric mean of positive values · median: weighted median of values."""
+    scale: float = 1.0
+    """Factor on the weighted mean (of logarithms, where `how` says so): what the weights of a stacker add up to."""
+    offsets: list[float] = Field(default_factory=list)
+    """Added to it: one number for values, one per class for logarithms of probabilities. Empty: nothing."""
+    stacked: bool = False
+    """Weights, scale and offsets were fitted to out-of-fold predictions (stacking)."""
+    decision: list[float] = Field(default_factory=list)
+    """Class weights in task order: the label is the class with the largest weight × probability. Empty: the most probable."""
+    source: str = ""
+    """Where the decision came from, in a sentence a person reads."""
+
+    @property
+    def words(self) -> str:
+        """What it is, as the beginning of a phrase that goes on with "of"."""
+        if self.stacked:
+            return "logistic stack" if self.how == "log odds" else "linear stack"
+        means = {"mean": "mean", "log odds": "mean of log-odds", "geometric": "geometric mean", "median": "median"}
+        return f"weighted {means[self.how]}"
+
+    def rule(self) -> dict[str, Any]:
+        """What the arithmetic needs, as plain data."""
+        return self.model_dump(exclude={"source", "stacked"})
+
+
 class Candidate(Record):
     """One branch: a plan, its program, its history. A later record of the same id replaces an earlier one."""
 
@@ -121,6 +155,15 @@ class Candidate(Record):
     """Parameters a refit replays without a clock, merged over folds."""
     members: list[Member] = Field(default_factory=list)
     """For an ensemble: its members; then `program` is None."""
+    combination: Combination = Field(default_factory=Combination)
+    """For an ensemble: how its members are combined and how it decides."""
+    decided: str | None = None
+    """Reference, as `oof`, each row's probabilities times class weights chosen without its fold; what metrics of labels
+    score. None where the most probable class is the label."""
+    predict_ms: float = 0.0
+    """Milliseconds in which one process predicted 1,000 rows, the model loaded; 0 when not measured."""
+    model_bytes: int = 0
+    """Bytes of the saved model, of all members where there are several; 0 when not measured."""
     seconds: float = 0.0
     fit_seconds: float = 0.0
     """Mean seconds of one fold's job; what the refit is estimated from."""
@@ -128,6 +171,11 @@ class Candidate(Record):
     """Who wrote the program."""
     reason: str = ""
     """Why it was dropped or failed."""
+
+    @property
+    def scored_on(self) -> str | None:
+        """Reference of the predictions that the score is of."""
+        return self.decided or self.oof
 
     @property
     def usable(self) -> bool:

@@ -36,7 +36,9 @@ class Job(Record):
     fold, explain: program.py features.arrow train.arrow valid.arrow · fit: program.py features.arrow train.arrow [probe.arrow]
     predict: program.py features.arrow model/… · script: whatever the script needs."""
     params: dict[str, Any] = Field(default_factory=dict)
-    """fold, fit, predict, explain: {task, seed} and optional {columns, repeats} · script: {argv: [path, arg, …]}."""
+    """fold, fit, predict, explain: {task, seed} and optional {columns, repeats} · fold: with {model_format} it measures
+    and saves its model too · predict: {own_saving} and optional {models}, folders below model/ of several models of one
+    program, whose predictions come beside each other · script: {argv: [path, arg, …]}."""
     time_limit: float | None = None
     """Seconds told to `fit` as its time_limit; None when replaying effective parameters."""
     n_jobs: int = 1
@@ -73,7 +75,7 @@ class Receipt(Record):
     outputs: dict[str, str] = Field(default_factory=dict)
     """File in the job's `out/` folder → artifact reference."""
     result: dict[str, Any] = Field(default_factory=dict)
-    """What the harness wrote to result.json: {effective, fit_seconds, predict_seconds, rows, unsafe, …}."""
+    """What the harness wrote to result.json: {effective, fit_seconds, predict_seconds, predict_ms, model_bytes, rows, unsafe, …}."""
     error: str = ""
     """Last lines of the traceback, or why the job was ended."""
     log: str | None = None

@@ -70,6 +70,8 @@ class PlanQuestion(Question[Plans]):
     findings: list[Finding] = Field(default_factory=list)
     feedback: list[str] = Field(default_factory=list)
     """What a person answered when rejecting earlier plans."""
+    prefer: str = "balanced"
+    """speed, balanced or quality (Settings.prefer)."""
     lessons: list[dict[str, Any]] = Field(default_factory=list)
     """Lessons of earlier runs on the same kind of data: {recipe, traits, gain, uses, text}, best first."""
     operations: list[Operation] = Field(default_factory=list)
@@ -108,7 +110,10 @@ class InferenceQuestion(Question[Program]):
     answer: ClassVar[type[Answer]] = Program
     task: Task
     members: list[dict[str, Any]]
-    """What is released: [{candidate, weight, program}] with the program's text."""
+    """What is released: [{candidate, weight, program}] with the program's text, and `models`, the number of its
+    fold models that are averaged (1: a fit on all rows)."""
+    combination: dict[str, Any] = Field(default_factory=dict)
+    """How members are combined and probabilities decided: the rule of a Combination; in schema.json of the release."""
     problems: list[str] = Field(default_factory=list)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from state.candidate import Check, Score
+from state.candidate import Check, Combination, Score
 from state.records import Record
 from state.task import Task
 
@@ -24,6 +24,8 @@ class ReleaseMember(Record):
     """Parameters a fit without a clock replays."""
     model: dict[str, str]
     """File inside the saved model's folder (`a.npy`, `tree/b.skops`) → reference."""
+    fold: int | None = None
+    """For a fold model, fitted on the training rows of this fold only: its number. Those of one candidate are averaged."""
     own_saving: bool = False
     """True when the program's own `save` wrote the model and its `load` reads it."""
     unsafe: bool = False
@@ -67,6 +69,15 @@ class ReleaseFacts(Record):
     read_spec: dict[str, Any]
     """How the data file was read (tools/portable/reading.py)."""
     members: list[ReleaseMember]
+    combination: Combination = Field(default_factory=Combination)
+    """How the members are combined, and how probabilities become a label."""
+    latency: dict[str, float] = Field(default_factory=dict)
+    """Milliseconds in which the released program predicted, the model loaded: {"1 row": …, "1000 rows": …}; load: seconds
+    to load it. Empty when not measured."""
+    model_bytes: int = 0
+    """Bytes of all saved models."""
+    prefer: str = "balanced"
+    """What the person preferred (Settings.prefer)."""
     candidate: str = ""
     """Id of the released candidate; for an ensemble not one of the members."""
     title: str = ""
@@ -99,6 +110,11 @@ class ReleaseFacts(Record):
     lessons: list[str] = Field(default_factory=list)
     limits: list[str] = Field(default_factory=list)
     """What a user of the model must know, in sentences."""
+
+    @property
+    def bagged(self) -> bool:
+        """True when the release holds fold models in place of one fit of each member."""
+        return any(member.fold is not None for member in self.members)
 
     @property
     def unsafe(self) -> bool:

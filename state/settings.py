@@ -66,6 +66,10 @@ class Settings(BaseModel):
     refit: Literal["all", "train"] = Field(
         default="all", description="Rows the released model is fitted on after acceptance"
     )
+    prefer: Literal["speed", "balanced", "quality"] = Field(
+        default="balanced",
+        description="What the released model is to be: small and quick, balanced, or as good as it gets",
+    )
     review: list[Gate] = Field(default=[], description="Where to wait for a person: plan, release")
     expert: str = Field(
         default="builtin", description="Default expert: builtin, or provider:model such as openai:gpt-5-mini"

@@ -21,10 +21,11 @@ from tools.appraised import (
 )
 from tools.calibration import Calibration, calibrate
 from tools.expectation import choice_numbers
+from tools.portable.combining import weighed
 from tools.receipts import number_id, record_numbers
 from tools.segments import Segment, score_segments
 from tools.tracing import stored_numbers
-from tools.training import load_oof, units_at
+from tools.training import load_oof, load_scored, units_at
 from tools.units import at, units_of
 from tools.workbench import Workbench
 
@@ -83,7 +84,8 @@ def _sets(
     part = load_oof(desk, str(chosen.oof))
     labels, units = desk.labels(prepared)[part.rows], at(units_at(desk, task, prepared), part.rows)
     inputs = {"predictions": str(chosen.oof), "labels": prepared.labels}
-    sets = [Rows("oof", OUT_OF_FOLD, part.rows, labels, part.values, units, inputs)]
+    decided = load_scored(desk, chosen).values if chosen.decided else None
+    sets = [Rows("oof", OUT_OF_FOLD, part.rows, labels, part.values, units, inputs, decided)]
     if test_predictions:
         values = desk.artifacts.get_array(test_predictions)
         sealed = desk.artifacts.get_frame(prepared.sealed_labels)
@@ -92,7 +94,9 @@ def _sets(
             labels, places = sealed["label"].to_numpy(), np.arange(len(sealed))
             told = stored_numbers(desk.log.events()).get(number_id("test", task.metric.name))
             jobs = told.jobs if told else []
-            sets.append(Rows("test", SEALED, places, labels, values, units_of(task, sealed), inputs, jobs))
+            weights = chosen.combination.decision
+            decided = weighed(values, weights) if weights else None
+            sets.append(Rows("test", SEALED, places, labels, values, units_of(task, sealed), inputs, decided, jobs))
     return sets
 
 
@@ -101,7 +105,7 @@ def _segments(desk: Workbench, task: Task, prepared: Prepared, one: Rows) -> lis
     return score_segments(
         task,
         one.labels,
-        one.values,
+        one.judged,
         desk.features(prepared).iloc[one.places].reset_index(drop=True),
         groups=known["group"].iloc[one.places].reset_index(drop=True) if "group" in known else None,
         units=one.units,

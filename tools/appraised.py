@@ -31,8 +31,15 @@ class Rows:
     values: np.ndarray
     units: np.ndarray | None
     inputs: dict[str, str]
+    decided: np.ndarray | None = None
+    """Probabilities times the class weights that decide, where it is not the most probable class."""
     jobs: list[str] = field(default_factory=list)
     """Executions that made the predictions; those of the candidate's folds when empty."""
+
+    @property
+    def judged(self) -> np.ndarray:
+        """What the task's metric is of."""
+        return self.values if self.decided is None else self.decided
 
 
 def calibration_numbers(one: Rows, found: Calibration) -> list[Number]:
@@ -107,7 +114,7 @@ def class_numbers(task: Task, one: Rows) -> list[Number]:
     """Precision, recall and F1 of each class, where there are more than two."""
     if task.kind != "multiclass":
         return []
-    matrix = confusion(class_codes(one.labels, task.classes), one.values.argmax(axis=1), len(task.classes))
+    matrix = confusion(class_codes(one.labels, task.classes), one.judged.argmax(axis=1), len(task.classes))
     numbers = []
     for row in per_class(matrix, task.classes):
         for name in ("precision", "recall", "f1"):

@@ -308,7 +308,7 @@ def _measured(first: Left, other: Left, artifacts: ArtifactStore) -> dict[str, A
 
 def _winner(one: Left) -> str:
     """Reference of the winner's out-of-fold predictions."""
-    return str(one.best.oof if one.best else None)
+    return str(one.best.scored_on if one.best else None)
 
 
 def _says(first: str, other: str, found: dict[str, float]) -> str:

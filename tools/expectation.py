@@ -15,7 +15,7 @@ from tools.optimism import Optimism, expected_optimism
 from tools.receipts import Number, number_id, record_numbers
 from tools.resampling import Codes
 from tools.selection import OutOfFold
-from tools.training import fold_rows, load_oof, units_at
+from tools.training import fold_rows, load_scored, units_at
 from tools.units import at, drawn
 from tools.workbench import Workbench
 
@@ -47,11 +47,11 @@ def choice_numbers(
     """The optimism of the choice among the usable candidates, and the chosen score without it."""
     chosen = candidates[best]
     stood = _stood(candidates, chosen)
-    parts = {one.id: load_oof(desk, str(one.oof)) for one in stood}
+    parts = {one.id: load_scored(desk, one) for one in stood}
     units = units_at(desk, task, prepared)
     seed = desk.settings.seed
     found = expected_optimism(
-        task, desk.labels(prepared), parts, best, mixed=bool(chosen.members), units=units, seed=seed
+        task, desk.labels(prepared), parts, best, mixed=len(chosen.members) > 1, units=units, seed=seed
     )
     if found is None or chosen.score is None:
         return []
@@ -97,7 +97,7 @@ def _expected_numbers(
     desk: Workbench, task: Task, prepared: Prepared, chosen: Candidate, numbers: list[Number]
 ) -> list[Number]:
     """The interval of the score on as many new rows as are sealed."""
-    part = load_oof(desk, str(chosen.oof))
+    part = load_scored(desk, chosen)
     luck = next((one.value or 0.0 for one in numbers if one.id == "optimism"), 0.0)
     reach = _reach(desk, task, prepared)
     centre, low, high = expected_score(
@@ -127,7 +127,7 @@ def _expected_numbers(
             "predictions, for the new sample and for the estimate itself, less the expected optimism on the worse side"
             + (_FURTHER.format(reach) if reach > 1.1 else ""),
             candidate=chosen.id,
-            inputs={"predictions": str(chosen.oof), "labels": prepared.labels},
+            inputs={"predictions": str(chosen.scored_on), "labels": prepared.labels},
             made_of=[number_id("oof", chosen.id), "optimism"],
             seed=desk.settings.seed,
         )

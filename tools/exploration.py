@@ -38,15 +38,19 @@ def explore_predictions(
 
 
 def worst_rows(
-    task: Task, part: OutOfFold, labels: Array, features: pd.DataFrame, most: int = 8
+    task: Task, part: OutOfFold, labels: Array, features: pd.DataFrame, most: int = 8, *, decided: Array | None = None
 ) -> list[dict[str, Any]]:
-    """The rows with the largest errors: {row, actual, predicted, error, values}, worst first; up to six columns each."""
+    """The rows with the largest errors: {row, actual, predicted, error, values}, worst first; up to six columns each.
+
+    decided: probabilities times the class weights that decide, where it is not the most probable class.
+    """
+    answers = part.values if decided is None else decided
     truth = labels[part.rows]
     errors = _row_errors(task, truth, part.values)
     shown = [feature.name for feature in task.features][:6]
     rows = []
     for place in np.argsort(-errors, kind="stable")[:most]:
-        said = task.classes[int(part.values[place].argmax())] if task.is_classification else part.values[place]
+        said = task.classes[int(answers[place].argmax())] if task.is_classification else part.values[place]
         position = int(part.rows[place])
         rows.append(
             {

@@ -60,6 +60,7 @@ FORK_MAY_CHANGE: dict[str, Change] = {
     "temperature": Change("reviewer", "how freely a model answers from here on", _NEW_PLANS),
     "review": Change("approve_release", "at which gates a person is asked from here on"),
     "refit": Change("publisher", "the rows of the released model", "the last fits, when they are on other rows"),
+    "prefer": Change("operations", "how many members, and how much quickness counts, from here on", _NEW_PLANS),
     "metric": Change("examiner", "what is optimised; the sealed rows stay the same", _ALL),
     "folds": Change("examiner", "how validation rows are dealt; the sealed rows stay the same", _ALL),
     "seed": Change("examiner", "folds and programs; the sealed rows stay the same", _ALL),

@@ -16,8 +16,10 @@ from state.modeling import ModelingState
 from state.release import Baseline, DataOrigin, ReleaseFacts, ReleaseMember
 from state.task import Prepared, Task
 from tools.appraisal import appraise
+from tools.bagging import rows_of_folds
 from tools.explaining import Importance
 from tools.exploration import worst_rows
+from tools.portable.combining import weighed
 from tools.release.examples import example_job, example_predictions
 from tools.release.folder import publish
 from tools.release.layout import runtime_files
@@ -26,7 +28,7 @@ from tools.report.facts import ReportFacts, summarise_exchanges
 from tools.report.page import write_report
 from tools.sandbox import mark
 from tools.tracing import collect_numbers
-from tools.training import load_oof
+from tools.training import load_oof, load_scored
 from tools.workbench import Workbench, library_versions
 
 EXAMPLES = 5
@@ -75,6 +77,8 @@ async def publish_release(
         seed=desk.settings.seed,
         order=order,
         labels=labels,
+        combination=candidates[state["best"]].combination,
+        folds=rows_of_folds(desk, prepared, members),
     )
     facts = _release_facts(desk, state, task, prepared, candidates[state["best"]], members, spec, refit)
     examples = desk.features(prepared).head(EXAMPLES)
@@ -114,6 +118,10 @@ def _release_facts(
         task=task,
         read_spec=spec,
         members=members,
+        combination=best.combination,
+        latency=state["inference"].get("latency") or {},
+        model_bytes=sum(desk.artifacts.size(ref) for member in members for ref in member.model.values()),
+        prefer=desk.settings.prefer,
         candidate=best.id,
         title=best.plan.title,
         score=best.score,
@@ -168,7 +176,9 @@ def write_run_report(
     part = load_oof(desk, str(best.oof))
     features = desk.features(prepared)
     times = task.time_column if task.forecast and task.time_column in features else None
+    decided = load_scored(desk, best).values if best.decided else None
     tested = state.get("test_predictions")
+    test_values = desk.artifacts.get_array(tested) if tested else None
     sealed = desk.artifacts.get_frame(prepared.sealed_labels)["label"].to_numpy() if tested else None
     brief = desk.brief(state["brief"])
     verdict = Verdict.model_validate(state["verdict"])
@@ -204,9 +214,13 @@ def write_run_report(
             oof_predictions=part.values,
             oof_times=features[times].to_numpy()[part.rows] if times else None,
             test_labels=sealed,
-            test_predictions=desk.artifacts.get_array(tested) if tested else None,
+            test_predictions=test_values,
             test_times=desk.artifacts.get_frame(prepared.sealed_features)[times].to_numpy()
             if tested and times
+            else None,
+            oof_decided=decided,
+            test_decided=weighed(test_values, best.combination.decision)
+            if decided is not None and test_values is not None
             else None,
             importance=importance,
             baselines=state.get("ladder", []),
@@ -222,7 +236,7 @@ def write_run_report(
             exchanges=summarise_exchanges(desk.log.exchanges()),
             events=events,
             graph=desk.artifacts.get_text(state["drawing"]) if "drawing" in state else None,
-            worst_rows=worst_rows(task, part, desk.labels(prepared), features),
+            worst_rows=worst_rows(task, part, desk.labels(prepared), features, decided=decided),
             programs={one.id: desk.artifacts.get_text(one.program) for one in candidates.values() if one.program},
             notes=[brief.target_reason, *brief.reading_notes],
         ),

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from state.candidate import Candidate, Score
-from state.jobs import Job, Receipt
+from state.candidate import Candidate, Combination, Score
 from state.records import content_key
 from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.crash import crash_point
 from tools.expectation import expect_sealed
+from tools.memberjobs import combined, predict_members
+from tools.portable.combining import weighed
 from tools.receipts import Number, number_id, record_numbers
 from tools.scoring import check_predictions, interval, score
 from tools.units import drawn, units_of
@@ -44,13 +45,15 @@ async def open_sealed_test(
         data_hash=prepared.source,
     )
     crash_point("after-opening")
-    receipts = await _predict_jobs(desk, task, members, prepared.sealed_features)
+    receipts = await predict_members(desk, task, members, prepared.sealed_features, label="sealed test")
     sealed = desk.artifacts.get_frame(prepared.sealed_labels)
-    predictions = _mean(desk, task, len(sealed), members, receipts)
+    known = desk.log.candidates() if candidates is None else candidates
+    combination = known[candidate].combination if candidate in known else Combination()
+    predictions = combined(desk, task, len(sealed), members, receipts, combination)
     labels = sealed["label"].to_numpy()
     if check_predictions(predictions, len(labels), task.classes):
         return None, opening, predictions
-    judged = task.metric, labels, predictions, task.classes, task.positive
+    judged = task.metric, labels, weighed(predictions, combination.decision), task.classes, task.positive
     low, high = interval(*judged, seed=desk.settings.seed, groups=units_of(task, sealed))
     found = Score(value=score(*judged), folds=[], low=low, high=high, rows=len(labels))
     number = Number(
@@ -64,40 +67,8 @@ async def open_sealed_test(
         candidate=candidate,
         inputs={"labels": prepared.sealed_labels, "predictions": desk.artifacts.put_array(predictions)},
         jobs=[receipt.key for receipt in receipts],
-        facts={"opening": opening},
+        facts={"opening": opening, "decision": combination.decision},
         seed=desk.settings.seed,
     )
     record_numbers(desk, "reviewer", [number])
     return found, opening, predictions
-
-
-async def _predict_jobs(desk: Workbench, task: Task, members: list[ReleaseMember], features: str) -> list[Receipt]:
-    """Each fitted member predicts in a process of its own."""
-    return await asyncio.gather(
-        *(
-            desk.start(lambda member=member: _predict_job(desk, task, member, features))  # type: ignore[misc]  # bound early
-            for member in members
-        )
-    )
-
-
-def _mean(desk: Workbench, task: Task, rows: int, members: list[ReleaseMember], receipts: list[Receipt]) -> np.ndarray:
-    """The weighted mean of the predictions; empty when one is missing or invalid by itself."""
-    parts = [desk.artifacts.get_array(receipt.outputs["predictions.npy"]) for receipt in receipts if receipt.ok]
-    # Each is looked at: a single row would be spread over all of them, and faults of two members may cancel out.
-    if len(parts) < len(members) or any(check_predictions(part, rows, task.classes) for part in parts):
-        return np.full((0,), np.nan)
-    total = sum(member.weight for member in members)
-    return np.asarray(sum(member.weight / total * part for member, part in zip(members, parts, strict=True)))
-
-
-def _predict_job(desk: Workbench, task: Task, member: ReleaseMember, features: str) -> Job:
-    files = {"program.py": member.program, "features.arrow": features}
-    files.update({f"model/{name}": reference for name, reference in member.model.items()})
-    return Job(
-        kind="predict",
-        files=files,
-        params={"task": task.for_program(member.effective or None), "own_saving": member.own_saving},
-        limits=desk.limits(max(10.0, desk.budget.left())),
-        label=f"{member.candidate} sealed test",
-    )

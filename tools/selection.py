@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from state.candidate import Candidate, Member
+from state.candidate import Candidate, Combination, Member
 from state.task import Task
+from tools.portable.combining import combine
 from tools.scoring import score
 
 Array = np.ndarray
@@ -45,13 +46,13 @@ def at_rows(part: OutOfFold, rows: Array) -> Array:
     return part.values[np.searchsorted(part.rows, rows)]
 
 
-def blend(parts: Mapping[str, OutOfFold], members: list[Member]) -> OutOfFold:
-    """The weighted mean of the members' out-of-fold predictions, on the rows all of them have."""
+def blend(parts: Mapping[str, OutOfFold], members: list[Member], combination: Combination | None = None) -> OutOfFold:
+    """The members' out-of-fold predictions combined, on the rows all of them have: their weighted mean by default."""
     chosen = [parts[member.candidate] for member in members]
     rows = common_rows(chosen)
-    total = sum(member.weight for member in members)
-    values = sum(member.weight / total * at_rows(part, rows) for member, part in zip(members, chosen, strict=True))
-    return OutOfFold(rows, np.asarray(values))
+    names, weights = [member.candidate for member in members], [member.weight for member in members]
+    rule = (combination or Combination()).rule()
+    return OutOfFold(rows, combine([at_rows(part, rows) for part in chosen], names, weights, rule))
 
 
 def ensemble_members(

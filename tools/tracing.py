@@ -93,7 +93,7 @@ def _numbers_of(one: Candidate, metric: str, keys: Mapping[tuple[str, int], str]
         return []
     jobs = list(one.attempts[-1].receipts) if one.attempts else []
     shared: dict[str, Any] = {"metric": metric, "candidate": one.id}
-    shared["inputs"] = {"predictions": one.oof} if one.oof else {}
+    shared["inputs"] = {"predictions": one.scored_on} if one.scored_on else {}
     whole = Number(
         id=number_id("oof", one.id),
         title=f"out-of-fold score of {one.plan.title or one.id}",

@@ -17,6 +17,7 @@ from state.jobs import Job, Receipt
 from state.task import Prepared, Task
 from tools.costs import folds_in_time, wall_seconds
 from tools.decisions import decide, decided, time_left
+from tools.portable.saving import FORMAT
 from tools.preloading import FOR_SCORES, FOR_THE_REST, preload
 from tools.scoring import check_predictions, make_score
 from tools.selection import OutOfFold
@@ -141,7 +142,9 @@ async def _fold(
                 "train.arrow": prepared.train_files[fold],
                 "valid.arrow": prepared.valid_files[fold],
             },
-            params={"task": task.for_program(), "seed": desk.settings.seed},
+            # With the format of stored models a fold measures its model and may keep it (tools/bagging.py). It is part of
+            # the key: a model stored in an earlier format is not to be found again.
+            params={"task": task.for_program(), "seed": desk.settings.seed, "model_format": FORMAT},
             time_limit=max(1.0, min(share, left * 0.8)),
             fold=fold,
             limits=desk.limits(left + 1.0),
@@ -276,6 +279,11 @@ def load_oof(desk: Workbench, reference: str) -> OutOfFold:
     frame = desk.artifacts.get_frame(reference)
     values = frame.drop(columns="row").to_numpy()
     return OutOfFold(frame["row"].to_numpy().astype(int), values[:, 0] if values.shape[1] == 1 else values)
+
+
+def load_scored(desk: Workbench, candidate: Candidate) -> OutOfFold:
+    """The predictions that a usable candidate's score is of: its own, or times the weights it decides with."""
+    return load_oof(desk, str(candidate.scored_on))
 
 
 def reserve_final_fits(desk: Workbench, candidates: dict[str, Candidate]) -> None:

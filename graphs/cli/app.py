@@ -122,6 +122,14 @@ def build(
     refit: Annotated[
         str | None, _option("Rows of the released model: all or train (default: all)", metavar="ROWS", panel=DATA)
     ] = None,
+    prefer: Annotated[
+        str | None,
+        _option(
+            "speed, balanced or quality: what the released model is to be (default: balanced)",
+            metavar="WHAT",
+            panel=TASK,
+        ),
+    ] = None,
     time_limit: TimeOption = None,
     candidates: CandidatesOption = None,
     iterations: IterationsOption = None,
@@ -212,6 +220,7 @@ def build(
         "base_url": base_url,
         "api_key_env": api_key_env,
         "refit": refit,
+        "prefer": prefer,
         "sandbox": sandbox,
         "allow_unsandboxed": allow_unsandboxed,
         "fresh": fresh,

@@ -78,6 +78,13 @@ def spread(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
 
 
+def megabytes(value: int | None) -> str:
+    """Bytes as kB or MB, or a dash."""
+    if not value:
+        return "–"
+    return f"{value / 1e3:,.0f} kB" if value < 1e6 else f"{value / 1e6:,.1f} MB"
+
+
 def duration(seconds: float) -> str:
     """90 → 1:30."""
     whole = round(seconds)

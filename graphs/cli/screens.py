@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from graphs.cli.output import duration, number, print_json, results, say, spread
+from graphs.cli.output import duration, megabytes, number, print_json, results, say, spread
 from state.errors import NotFound
 from tools.keeping import at_hand, report_of
 from tools.runs import standing
@@ -172,8 +172,8 @@ def leaderboard_screen(reference: str, output_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     metric = row.summary.get("metric") or "score"
-    for title in ("", "candidate", metric, "interval", "folds", "seconds"):
-        justify: Literal["left", "right"] = "right" if title in {"folds", "seconds"} else "left"
+    for title in ("", "candidate", metric, "interval", "folds", "seconds", "ms/1k", "size"):
+        justify: Literal["left", "right"] = "right" if title in {"folds", "seconds", "ms/1k", "size"} else "left"
         table.add_column(Text(title), no_wrap=title != "candidate", justify=justify)
     table.add_column("title", ratio=1)
     table.add_column("state", ratio=1)
@@ -185,11 +185,13 @@ def leaderboard_screen(reference: str, output_json: bool) -> None:
             spread(one["low"], one["high"]),
             str(one["folds"] or ""),
             f"{one['seconds']:.1f}",
+            number(one["predict_ms"] and round(one["predict_ms"], 1)),
+            megabytes(one["model_bytes"]),
             Text(one["title"]),
             Text(one["status"] + (f": {one['reason']}" if one["reason"] else "")),
         )
     for step in row.summary.get("ladder", [])[:1]:
-        table.add_row("", "", number(step["value"]), "", "", "", Text(step["name"]), "baseline")
+        table.add_row("", "", number(step["value"]), "", "", "", "", "", Text(step["name"]), "baseline")
     results().print(table)
 
 

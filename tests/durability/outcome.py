@@ -2,8 +2,9 @@
 
 Left out, because they tell when and how long and nothing else:
 
-    of a job's result       fit_seconds, predict_seconds; of its receipt seconds, cpu_seconds, peak_mb, log
-    of a candidate          seconds, fit_seconds; of an attempt seconds; of its plan estimate_seconds
+    of a job's result       fit_seconds, predict_seconds, predict_ms; of its outputs speed.json;
+                            of its receipt seconds, cpu_seconds, peak_mb, log
+    of a candidate          seconds, fit_seconds, predict_ms; of an attempt seconds; of its plan estimate_seconds
     of the summary          run_id, name, seconds, folder, report, manifest (it names the run and its date)
     of the opening          run_id, name, when
     of the release folder   manifest.json, MODEL_CARD.md, report.html: they name the run, its date and its seconds
@@ -21,8 +22,8 @@ from tools.catalogue import RunRow
 from tools.journal import Journal
 from tools.store import open_catalogue, open_run_log
 
-TIMES_OF_RESULT = frozenset({"fit_seconds", "predict_seconds"})
-TIMES_OF_CANDIDATE = frozenset({"seconds", "fit_seconds", "estimate_seconds"})
+TIMES_OF_RESULT = frozenset({"fit_seconds", "predict_seconds", "predict_ms"})
+TIMES_OF_CANDIDATE = frozenset({"seconds", "fit_seconds", "estimate_seconds", "predict_ms"})
 TOLD = ("target", "metric", "best", "title", "members", "score", "low", "high", "expected", "optimism", "test")
 TOLD_TOO = ("ladder", "verdict", "decision", "checks", "warnings", "candidates", "iterations", "refit")
 NAMES_OF_RUN = frozenset({"manifest.json", "MODEL_CARD.md", "report.html"})
@@ -76,7 +77,7 @@ def _job(journal: Journal, entry: dict[str, Any]) -> dict[str, Any]:
         "kind": entry["kind"],
         "state": entry["state"],
         "status": result.get("status"),
-        "outputs": result.get("outputs"),
+        "outputs": {name: ref for name, ref in (result.get("outputs") or {}).items() if name != "speed.json"},
         "result": _without(result.get("result", {}), TIMES_OF_RESULT),
     }
 

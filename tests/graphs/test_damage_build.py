@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def outputs(kind: str) -> list[tuple[str, str]]:
         found = [
             (entry["key"], journal.result(entry["key"]) or {}) for entry in journal.entries() if entry["kind"] == kind
         ]
-        return [(key, next(iter(refs_in(result["outputs"])))) for key, result in found]
+        # What several effects gave alike (the outline of a model) belongs to none of them alone.
+        given = Counter(ref for entry in journal.entries() for ref in set(refs_in(journal.result(entry["key"]) or {})))
+        return [(key, next(ref for ref in refs_in(result["outputs"]) if given[ref] == 1)) for key, result in found]
     finally:
         catalogue.close()
 

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from state.candidate import Combination
 from state.jobs import Receipt
 from state.release import ReleaseMember
 from state.settings import Settings
 from state.task import Feature, Prepared, SplitPlan, Task
-from tools import sealed
+from tools import memberjobs
 from tools.artifacts import FolderArtifacts
 from tools.catalogue import Catalogue, RunRow
 from tools.labels import Labels
@@ -197,7 +198,7 @@ def test_each_member_of_the_sealed_test_is_validated(store: FolderArtifacts, fau
         for part in (good, other)
     ]
     desk = cast("Workbench", SimpleNamespace(artifacts=store))
-    mean = sealed._mean(desk, task_of(labels), 4, members, receipts)
+    mean = memberjobs.combined(desk, task_of(labels), 4, members, receipts, Combination())
     assert mean.shape == ((4, 2) if fault == "none" else (0,))
 
 

@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from state.candidate import Check, Score
+from state.candidate import Check, Combination, Score
 from state.release import Baseline, DataOrigin, ReleaseFacts, ReleaseMember
 from state.task import Feature, Metric, SplitPlan, Task
 from tools.artifacts import FolderArtifacts
 from tools.intake.sniff import file_hash
+from tools.portable.combining import combine, decide
 from tools.portable.reading import read_table
 from tools.portable.saving import save_model
 from tools.release.folder import publish, runtime_files
@@ -239,8 +240,14 @@ def make_release(
     weights: Sequence[float] | None = None,
     *,
     inference_code: str | None = None,
+    combination: Combination | None = None,
+    folds: int = 0,
 ) -> Made:
-    """Fit the programs on the shuffled rows of a file, save their models and publish the release in root/release."""
+    """Fit the programs on the shuffled rows of a file, save their models and publish the release in root/release.
+
+    folds: publish so many fold models of each program, fitted on the rows outside the test set without those of a fold.
+    """
+    combination = combination or Combination()
     data = root / "train.csv"
     write_data(data, kind)
     task, spec = make_task(kind), {**READ_SPEC, "columns": dict(READ_SPEC["columns"])}
@@ -252,29 +259,34 @@ def make_release(
     places = np.random.default_rng(1).permutation(len(labelled))
     known = pd.DataFrame({"label": labels.to_numpy()[places[30:]], "source_row": places[30:]})
     hidden = pd.DataFrame({"label": labels.to_numpy()[places[:30]], "source_row": places[:30]})
-    order, all_labels = fitting_order(known, hidden, refit="all", test_given=False)
+    order, all_labels = fitting_order(known, hidden, refit="train" if folds else "all", test_given=False)
+    dealt = {fold: np.flatnonzero(np.arange(len(known)) % folds != fold) for fold in range(folds)}
 
     artifacts = FolderArtifacts(root / "artifacts")
     members, parts = [], []
-    for place, (name, code) in enumerate(programs.items()):
+    fits = [(place, fold) for place in range(len(programs)) for fold in (dealt or [None])]
+    for place, fold in fits:
+        name, code = list(programs.items())[place]
+        rows = order if fold is None else order[dealt[fold]]
         module = program_module(code)
         effective = {name: value for name, value in EFFECTIVE.items() if f'"{name}"' in code}
         model = module.fit(
-            features.iloc[order].reset_index(drop=True),
-            labels.iloc[order].reset_index(drop=True).rename("label"),
+            features.iloc[rows].reset_index(drop=True),
+            labels.iloc[rows].reset_index(drop=True).rename("label"),
             task=task.for_program(effective),
             seed=3,
             time_limit=None,
             n_jobs=1,
         )
-        folder = root / "models" / name
+        folder = root / "models" / name / str(fold)
         folder.mkdir(parents=True)
         own = hasattr(module, "save")
         unsafe = module.save(model, folder) or False if own else save_model(model, folder)["unsafe"]
         members.append(
             ReleaseMember(
                 candidate=name,
-                weight=weights[place] if weights else 1.0,
+                weight=(weights[place] if weights else 1.0) / max(1, folds),
+                fold=fold,
                 program=artifacts.put_text(code),
                 effective=effective,
                 model={path.name: artifacts.put(path) for path in sorted(folder.iterdir())},
@@ -288,25 +300,27 @@ def make_release(
         members,
         task=task,
         read_spec=spec,
-        inference_code=inference_code or inference_program(task, members),
+        inference_code=inference_code or inference_program(task, members, combination.rule()),
         artifacts=artifacts,
         seed=3,
         order=order,
         labels=all_labels,
+        combination=combination,
+        folds=dealt,
     )
-    total = sum(member.weight for member in members)
-    expected = np.sum([member.weight / total * part for member, part in zip(members, parts, strict=True)], axis=0)
-    facts = make_facts(task, spec, members, len(labelled), data)
-    examples = {"examples": features.head(5), "example_predictions": answer(task, expected[:5])}
+    names, shares = [member.candidate for member in members], [member.weight for member in members]
+    expected = combine(parts, names, shares, combination.rule())
+    facts = make_facts(task, spec, members, len(labelled), data).but(combination=combination.plain())
+    examples = {"examples": features.head(5), "example_predictions": answer(task, expected[:5], combination)}
     publish(root / "release", files, facts, artifacts=artifacts, **examples)
     return Made(root / "release", task, data, features, expected, artifacts, files, facts, spec)
 
 
-def answer(task: Task, values: np.ndarray) -> pd.DataFrame:
+def answer(task: Task, values: np.ndarray, combination: Combination | None = None) -> pd.DataFrame:
     """What an inference program answers when these are the outputs."""
     if not task.classes:
         return pd.DataFrame({"prediction": values})
-    best = [task.classes[place] for place in values.argmax(axis=1)]
+    best = [task.classes[place] for place in decide(values, (combination or Combination()).rule())]
     return pd.DataFrame(
         {"prediction": best, **{f"proba_{label}": values[:, place] for place, label in enumerate(task.classes)}}
     )

@@ -116,7 +116,8 @@ class Healer:
     async def _predictions(self, reference: str) -> bool:
         """Out-of-fold predictions of the candidate that names them."""
         candidates = self.desk.log.candidates()
-        named = [one for one in candidates.values() if one.oof == reference]
+        # Those of a stack, and decisions, come of nested fits: they are made again with the step that made them.
+        named = [one for one in candidates.values() if one.oof == reference and not one.combination.stacked]
         return bool(named) and _pooled(self.desk, named[0], candidates)
 
     async def _frame(self, reference: str) -> bool:
@@ -136,7 +137,7 @@ def _pooled(desk: Workbench, candidate: Candidate, candidates: dict[str, Candida
 
     if candidate.members:
         parts = {one.candidate: load_oof(desk, str(candidates[one.candidate].oof)) for one in candidate.members}
-        store_oof(desk, blend(parts, candidate.members))
+        store_oof(desk, blend(parts, candidate.members, candidate.combination))
         return True
     parts_of: dict[str, Any] = {}
     for key in candidate.attempts[-1].receipts if candidate.attempts else ():

@@ -18,7 +18,7 @@ from tools.executors import forms
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,80}")
 _WANTED = {
-    "fold": ("predictions.npy",),
+    "fold": ("predictions.npy", "model"),
     "explain": ("predictions.npy", "permuted.npz"),
     "predict": ("predictions.npy",),
     "fit": ("probe.npy", "model"),

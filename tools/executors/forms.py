@@ -17,8 +17,8 @@ _MOST_HEADER = 4096
 _MOST_MEMBERS = 10_000
 _DEEPEST = 20
 _LARGEST = 2**63
-_SECONDS = ("fit_seconds", "predict_seconds")
-_COUNTS = ("rows", "train_rows")
+_SECONDS = ("fit_seconds", "predict_seconds", "predict_ms")
+_COUNTS = ("rows", "train_rows", "model_bytes")
 _FLAGS = ("unsafe", "own_saving")
 
 

@@ -3,7 +3,7 @@
 Stands alone (standard library, numpy and pandas): it runs in a forked child that has already been confined, and no
 module of ours but those of this folder and of `portable` is there. What each kind of job reads and writes:
 
-    fold     program.py features.arrow train.arrow valid.arrow → predictions.npy
+    fold     program.py features.arrow train.arrow valid.arrow → predictions.npy [model/…]
     fit      program.py features.arrow train.arrow [probe.arrow] → model/… [probe.npy]
     predict  program.py features.arrow model/… → predictions.npy
     explain  as fold → predictions.npy, permuted.npz with arrays p0, p1, … in the order of params["columns"]
@@ -23,6 +23,7 @@ import math
 import os
 import random
 import runpy
+import shutil
 import socket
 import sys
 import time
@@ -42,6 +43,14 @@ PORTABLE = "modelwright_portable"
 """Name the warm parent gives to the folder `tools/portable`."""
 _LINES = 60
 _OWN_LINES = 24
+_SMALL, _MOST_KEPT = 2**20, 64 * 2**20
+"""Bytes of the largest fold model that is kept: of a small table, and of a large one."""
+_LARGE_TABLE = 100_000
+"""Cells from which on a table is large, and a fit may take long."""
+_LATENCY_ROWS = 1000
+"""Rows that latency is told for."""
+_LONG = 0.25
+"""Seconds of a prediction beyond which it is not made once more to be timed."""
 _NO_NETWORK = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.EADDRNOTAVAIL)
 _DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
@@ -112,7 +121,54 @@ def _fold(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
     predictions = _predict(program, model, _take(features, rows))
     facts.update(predict_seconds=time.perf_counter() - started, rows=len(predictions))
     _save_array(out / "predictions.npy", predictions)
+    if "model_format" in request["params"]:
+        facts.update(_latency(program, model, features, rows, facts["predict_seconds"]))
+        facts.update(_saved(program, model, out / "model"))
+        # Several of each candidate lie in the store; one of a small table is quickly made again. No clock decides here:
+        # a job that is repeated must leave the same.
+        large = facts["train_rows"] * len(features.columns) >= _LARGE_TABLE
+        if facts["model_bytes"] > (_MOST_KEPT if large else _SMALL):
+            shutil.rmtree(out / "model")
     _write_json(out / "result.json", facts)
+
+
+def _latency(
+    program: ModuleType, model: Any, features: pd.DataFrame, rows: np.ndarray, first: float
+) -> dict[str, float]:
+    """{predict_ms}: milliseconds to predict 1,000 rows in one call, the model being warm. first: seconds of all rows.
+
+    Rows are taken again where there are fewer. Scaled from the first call where that took long; empty when a program
+    cannot predict a row twice, which is no failure of the fold.
+    """
+    if len(rows) >= _LATENCY_ROWS and first > _LONG:
+        return {"predict_ms": 1000 * first * _LATENCY_ROWS / len(rows)}
+    if first > _LONG:
+        return {"predict_ms": 1000 * first}
+    frame = _take(features, _cycled(rows))
+    started = time.perf_counter()
+    try:
+        _predict(program, model, frame)
+    except (ArithmeticError, BadOutputError, LookupError, RuntimeError, TypeError, ValueError):
+        return {}
+    return {"predict_ms": 1000 * (time.perf_counter() - started)}
+
+
+def _cycled(rows: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return np.resize(rows, _LATENCY_ROWS)
+
+
+def _saved(program: ModuleType, model: Any, folder: Path) -> dict[str, Any]:
+    """Save a model into a new folder. Returns {own_saving, unsafe, model_bytes}."""
+    folder.mkdir()
+    facts: dict[str, Any]
+    if callable(getattr(program, "save", None)) and callable(getattr(program, "load", None)):
+        program.save(model, folder)
+        facts = {"own_saving": True, "unsafe": False}
+    else:
+        facts = {"own_saving": False, "unsafe": bool(portable("saving").save_model(model, folder)["unsafe"])}
+    return {**facts, "model_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())}
 
 
 def _fit(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
@@ -122,14 +178,7 @@ def _fit(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
         probe = _predict(program, model, _take(features, _rows(inputs / "probe.arrow")))
         facts.update(predict_seconds=time.perf_counter() - started)
         _save_array(out / "probe.npy", probe)
-    (out / "model").mkdir()
-    own = callable(getattr(program, "save", None)) and callable(getattr(program, "load", None))
-    if own:
-        program.save(model, out / "model")
-        facts.update(own_saving=True, unsafe=False)
-    else:
-        saved = portable("saving").save_model(model, out / "model")
-        facts.update(own_saving=False, unsafe=bool(saved["unsafe"]))
+    facts.update(_saved(program, model, out / "model"))
     _write_json(out / "result.json", facts)
 
 
@@ -137,15 +186,26 @@ def _predict_saved(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
     _seed(int(request["params"].get("seed", 0)))
     program = _load_program(inputs / "program.py")
     features = portable("tables").read_arrow(inputs / "features.arrow")
-    if request["params"].get("own_saving"):
-        model = program.load(inputs / "model")
-    else:
-        # A pickle runs code when it is loaded, and here code of this very program is run anyway, in the sandbox.
-        model = portable("saving").load_model(inputs / "model", allow_unsafe=True)
-    started = time.perf_counter()
-    predictions = _predict(program, model, features)
+    seconds, parts = 0.0, []
+    for folder in request["params"].get("models", [""]):
+        if request["params"].get("own_saving"):
+            model = program.load(inputs / "model" / folder)
+        else:
+            # A pickle runs code when it is loaded, and here code of this very program is run anyway, in the sandbox.
+            model = portable("saving").load_model(inputs / "model" / folder, allow_unsafe=True)
+        started = time.perf_counter()
+        parts.append(_predict(program, model, features))
+        seconds += time.perf_counter() - started
+    predictions = parts[0] if len(parts) == 1 else _beside(parts)
     _save_array(out / "predictions.npy", predictions)
-    _write_json(out / "result.json", {"predict_seconds": time.perf_counter() - started, "rows": len(predictions)})
+    _write_json(out / "result.json", {"predict_seconds": seconds, "rows": len(predictions)})
+
+
+def _beside(parts: list[np.ndarray]) -> np.ndarray:
+    """Predictions of several models of one program, columns beside columns."""
+    import numpy as np
+
+    return np.ascontiguousarray(np.column_stack(parts))
 
 
 def _explain(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from state.questions import (
 )
 from state.task import Task
 from tools.experts.opinion import opinion
+from tools.preferring import sized
 from tools.recipes.catalogue import find_recipe, write_program
 from tools.recipes.changes import conservative
 from tools.recipes.planning import nearest_recipe, propose
@@ -48,7 +49,12 @@ class BuiltinExpert:
         return cast(A, answers[type(question)](question))
 
     def _plan(self, question: PlanQuestion) -> Plans:
-        return propose(question)
+        plans = propose(question)
+        return (
+            plans
+            if question.prefer == "balanced"
+            else plans.but(plans=[sized(p, question.prefer) for p in plans.plans])
+        )
 
     def _write(self, question: ProgramQuestion) -> Program:
         plan, notes = _followable(question.plan, question.task, question.profile)
@@ -78,7 +84,7 @@ class BuiltinExpert:
     def _infer(self, question: InferenceQuestion) -> Program:
         from tools.release.inference import inference_program
 
-        return Program(code=inference_program(question.task, question.members))
+        return Program(code=inference_program(question.task, question.members, question.combination or None))
 
     def _review(self, question: ReviewQuestion) -> Review:
         return opinion(question.task, question.profile, question.facts)

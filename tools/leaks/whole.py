@@ -17,7 +17,7 @@ from tools.finalfit import chosen_members
 from tools.leaks import run_leak_checks
 from tools.leaks.sanity import check_after_test, check_baseline
 from tools.leaks.trials import run_trials
-from tools.training import load_oof, units_at
+from tools.training import load_scored, units_at
 from tools.workbench import Workbench
 
 
@@ -42,7 +42,7 @@ async def review_in_full(desk: Workbench, values: Mapping[str, Any]) -> dict[str
         asyncio.to_thread(run_leak_checks, desk, task, prepared, profile, full=True),
         run_trials(desk, task, prepared, chosen, members, full=True),
     )
-    part, constant = load_oof(desk, str(best.oof)), constant_oof(desk, task, prepared)
+    part, constant = load_scored(desk, best), constant_oof(desk, task, prepared)
     labels, units = desk.labels(prepared), units_at(desk, task, prepared)
     baseline, doubts = check_baseline(task, best, part, constant, labels, units=units, seed=desk.settings.seed)
     checks = [*data_checks, *trial_checks, baseline]
@@ -69,6 +69,8 @@ def _refuse_gaps(
     }
     for one in candidates:
         wanted[f"out-of-fold predictions of {one.id}"] = str(one.oof)
+        if one.decided:
+            wanted[f"decisions of {one.id}"] = one.decided
         if one.program:
             wanted[f"program of {one.id}"] = one.program
     for member in members:

@@ -6,22 +6,26 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from state.candidate import Combination
 from state.release import ReleaseMember
 from state.task import Task
 from tools.release.sources import template, with_docstring
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SHOWN = 30
 """Columns named in a docstring; schema.json has them all."""
 
 
-def inference_program(task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]]) -> str:
+def inference_program(
+    task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]], combination: Mapping[str, Any] | None = None
+) -> str:
     """Source of the inference program of a release: one portable module, run as a script or imported.
 
-    members: records, or mappings with at least `candidate` and `weight` (as in an InferenceQuestion). The program reads
-    manifest.json, the schema and modules beside it, and programs and models from ../model_training.
+    members: records, or mappings with at least `candidate` and `weight` (as in an InferenceQuestion). combination: the
+    rule the members are combined by, for the words of the docstring. The program reads manifest.json, the schema and
+    modules beside it, and programs and models from ../model_training.
     """
-    return with_docstring(template("inference.py"), _describe(task, members))
+    return with_docstring(template("inference.py"), _describe(task, members, combination or Combination().rule()))
 
 
 def output_columns(task: Task) -> list[dict[str, Any]]:
@@ -34,11 +38,18 @@ def output_columns(task: Task) -> list[dict[str, Any]]:
 
 
 def schema(
-    task: Task, read_spec: dict[str, Any], *, seed: int, n_jobs: int, labels: str | None = None
+    task: Task,
+    read_spec: dict[str, Any],
+    *,
+    seed: int,
+    n_jobs: int,
+    labels: str | None = None,
+    combination: Combination | None = None,
 ) -> dict[str, Any]:
     """Content of schema.json: everything inference.py and train.py need to know about the data.
 
-    labels: hash of the training labels (see train.py), by which train.py recognises the original data.
+    labels: hash of the training labels (see train.py), by which train.py recognises the original data. combination: how
+    members are combined and probabilities decided; the weighted mean and the most probable class by default.
     """
     types = read_spec["columns"]
     return {
@@ -50,6 +61,7 @@ def schema(
             for feature in task.features
         ],
         "outputs": output_columns(task),
+        "combination": (combination or Combination()).rule(),
         "read": {
             **read_spec,
             "columns": {name: types[name] for name in [*(feature.name for feature in task.features), task.target]},
@@ -58,7 +70,12 @@ def schema(
     }
 
 
-def _describe(task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]]) -> str:
+def _models(member: ReleaseMember | Mapping[str, Any]) -> int:
+    """How many fitted models a member stands for."""
+    return 1 if isinstance(member, ReleaseMember) else int(member.get("models", 1))
+
+
+def _describe(task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]], rule: Mapping[str, Any]) -> str:
     """The docstring: what is predicted, from what, how to call it."""
     weights = [
         (member.candidate, member.weight)
@@ -71,15 +88,24 @@ def _describe(task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]]) 
         what = f"{task.target!r}: one of {', '.join(map(repr, task.classes[:10]))}" + (", …" * (len(task.classes) > 10))
     names = [repr(feature.name) for feature in task.features]
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more (schema.json)" * (len(names) > _SHOWN))
-    total, made_of = sum(weight for _, weight in weights), f"the program {weights[0][0]}"
-    if len(weights) > 1:
-        made_of = "the weighted mean of " + ", ".join(f"{name} ({weight / total:.1%})" for name, weight in weights)
+    shares: dict[str, float] = {}
+    for name, weight in weights:
+        shares[name] = shares.get(name, 0.0) + weight
+    total, made_of = sum(shares.values()), f"the program {weights[0][0]}"
+    if len(shares) > 1:
+        mean = Combination.model_validate(dict(rule)).words
+        mean += " (scaled and moved)" if rule["scale"] != 1.0 or rule["offsets"] else ""
+        made_of = f"the {mean} of " + ", ".join(f"{name} ({share / total:.1%})" for name, share in shares.items())
+    if len(weights) > len(shares) or any(_models(member) > 1 for member in members):
+        made_of += ", each the mean of models fitted on parts of the rows"
+    answer = "`prediction` is the class with the largest weight × probability; the weights are in schema.json."
     paragraphs = [
         f"Predicts {what}.",
         f"Needs the columns {shown}, in any order; other columns are left out. The prediction is that of {made_of}.",
         "    python model_inference/inference.py --input new.csv --output predictions.csv",
         "The output has one line per input row, in the same order: `prediction`"
-        + (", and `proba_<label>` for each class." if task.is_classification else "."),
+        + (", and `proba_<label>` for each class." if task.is_classification else ".")
+        + f" {answer}" * bool(rule["decision"]),
         "From Python, with this folder on the path:",
         "    from inference import predict\n    predictions = predict(frame)  # a pandas DataFrame",
     ]

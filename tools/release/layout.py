@@ -9,6 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from state.candidate import Combination
 from state.errors import ArtifactDamaged
 from state.release import ReleaseMember
 from state.task import Task
@@ -33,19 +34,23 @@ def runtime_files(
     n_jobs: int = 1,
     order: np.ndarray | None = None,
     labels: np.ndarray | None = None,
+    combination: Combination | None = None,
+    folds: dict[int, np.ndarray] | None = None,
 ) -> dict[str, str]:
     """All files that prediction and training need: path in the release → artifact reference.
 
     inference_code: text of inference.py · seed, n_jobs: what the members were fitted with · order: positions, among the
     labelled rows of the data in the order of the file, of the rows the members were fitted on, in fitting order ·
     labels: canonical labels of all labelled rows in the order of the file. With order and labels, train.py recognises
-    the data and repeats the released fit row by row; without them it uses every row it is given. The manifest among
+    the data and repeats the released fit row by row; without them it uses every row it is given. combination: how the
+    members are combined and how probabilities are decided. folds: for fold models, fold number → positions among the rows
+    of `order` that its models were fitted on, in fitting order. The manifest among
     them holds their hashes and nothing else; `publish` replaces it.
     Writes the files that are new to the artifact store.
     """
     codes = {member.program: artifacts.get_text(member.program) for member in members}
     known = training.labels_hash(labels, task) if labels is not None else None
-    schema = inference.schema(task, read_spec, seed=seed, n_jobs=n_jobs, labels=known)
+    schema = inference.schema(task, read_spec, seed=seed, n_jobs=n_jobs, labels=known, combination=combination)
     names = file_names(members)
     records = [
         _member_record(member, name, codes[member.program], artifacts)
@@ -61,25 +66,36 @@ def runtime_files(
     }
     files = {path: artifacts.put_text(text) for path, text in texts.items()}
     for member, name in zip(members, names, strict=True):
-        files[f"model_training/programs/{name}.py"] = member.program
+        files[_program_path(member)] = member.program
         files |= {f"model_training/training_artifacts/{name}/{file}": ref for file, ref in member.model.items()}
     if order is not None and known is not None:
         files["model_training/rows.npy"] = artifacts.put(_npy(np.asarray(order, dtype=np.int64)))
+        for fold, places in sorted((folds or {}).items()):
+            files[f"model_training/rows_of_fold_{fold}.npy"] = artifacts.put(_npy(np.asarray(places, dtype=np.int64)))
     hashes = {path: reference.removeprefix("sha256:") for path, reference in files.items()}
     files["manifest.json"] = artifacts.put_text(json_text(bare_manifest(hashes)))
     return dict(sorted(files.items()))
 
 
 def file_names(members: Sequence[ReleaseMember]) -> list[str]:
-    """Names of the members' files: the candidates' ids, made safe for a file system where a person's id is not."""
-    names = []
-    for member in members:
-        name = member.candidate
-        if not _SAFE_NAME.fullmatch(name) or name.endswith("."):
-            digest = hashlib.sha256(name.encode("utf-8")).hexdigest()[:8]
-            name = f"{re.sub(r'[^A-Za-z0-9_-]+', '-', name)[:60].strip('-') or 'member'}-{digest}"
-        names.append(name)
-    return names
+    """Names of the members' models: the candidates' ids, made safe for a file system where a person's id is not.
+
+    That of a fold model ends with the number of its fold.
+    """
+    return [_safe_name(member) + ("" if member.fold is None else f".fold-{member.fold}") for member in members]
+
+
+def _program_path(member: ReleaseMember) -> str:
+    """Where the program lies; fold models share theirs."""
+    return f"model_training/programs/{_safe_name(member)}.py"
+
+
+def _safe_name(member: ReleaseMember) -> str:
+    name = member.candidate
+    if _SAFE_NAME.fullmatch(name) and not name.endswith("."):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8")).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9_-]+', '-', name)[:60].strip('-') or 'member'}-{digest}"
 
 
 def copy_checked(source: IO[bytes], reference: str, target: IO[bytes]) -> tuple[str, int]:
@@ -106,9 +122,10 @@ def _member_record(member: ReleaseMember, name: str, code: str, artifacts: Artif
         "candidate": member.candidate,
         "weight": member.weight,
         "module": PROGRAM_MODULE,
-        "program": f"programs/{name}.py",
+        "program": _program_path(member).removeprefix("model_training/"),
         "program_sha256": hashlib.sha256(code.encode("utf-8")).hexdigest(),
         "effective": member.effective,
+        "fold": member.fold,
         "model": f"training_artifacts/{name}",
         "files": {file: reference.removeprefix("sha256:") for file, reference in sorted(member.model.items())},
         "own_saving": member.own_saving,

@@ -79,6 +79,9 @@ def manifest(facts: ReleaseFacts, files: dict[str, dict[str, Any]]) -> dict[str,
         "refit": {"rows": facts.refit, "count": facts.fitted_rows},
         "data": {**facts.origin.plain(), "source": facts.source, "rows": facts.rows, "test_rows": facts.sealed_rows},
         "members": [member.model_dump(exclude={"model"}) for member in facts.members],
+        "combination": facts.combination,
+        "prefer": facts.prefer,
+        "speed": {"milliseconds": facts.latency, "model_bytes": facts.model_bytes},
         "checks": facts.checks,
         "limits": facts.limits,
         "seed": facts.seed,
@@ -140,8 +143,48 @@ def model_card(facts: ReleaseFacts) -> str:
     environment.filters |= {"cell": _cell, "yaml": _yaml, "number": _number}
     test = _test(facts)
     return environment.from_string(template("MODEL_CARD.md.j2")).render(
-        facts=facts, task=facts.task, outputs=output_columns(facts.task), test=test, types=facts.read_spec["columns"]
+        facts=facts,
+        task=facts.task,
+        outputs=output_columns(facts.task),
+        test=test,
+        types=facts.read_spec["columns"],
+        model=_model_words(facts),
+        rows=_member_rows(facts),
     )
+
+
+def _member_rows(facts: ReleaseFacts) -> list[dict[str, Any]]:
+    """One line per program: its weight, and how many fold models it stands for."""
+    rows: dict[str, dict[str, Any]] = {}
+    for member in facts.members:
+        row = rows.setdefault(member.candidate, {"member": member, "weight": 0.0, "models": 0})
+        row["weight"], row["models"] = row["weight"] + member.weight, row["models"] + 1
+    return list(rows.values())
+
+
+def _model_words(facts: ReleaseFacts) -> list[str]:
+    """How the model is made of its programs, how it decides, and how quick and large it is, in sentences."""
+    programs, combination = len(_member_rows(facts)), facts.combination
+    told = []
+    if combination.stacked:
+        told.append(
+            f"A stack of {programs} programs: weights that add up to {combination.scale:.3g}, and offsets, fitted to "
+            "out-of-fold predictions."
+        )
+    elif programs > 1:
+        told.append(f"The {combination.words} of {programs} programs.")
+    if facts.bagged:
+        told.append("Each program stands for the models of the folds, averaged: none of them was fitted on all rows.")
+    if combination.decision:
+        told.append(f"Decision: {combination.source or 'class weights, in schema.json'}.")
+    if facts.latency:
+        one, many = facts.latency.get("1 row", 0.0), facts.latency.get("1000 rows", 0.0)
+        told.append(
+            f"Predicts one row in {one:.3g} ms and 1,000 rows in {many:.3g} ms where it was built, once loaded."
+        )
+    if facts.model_bytes:
+        told.append(f"The saved models take {facts.model_bytes / 1e6:.3g} MB.")
+    return told
 
 
 def _cell(value: Any) -> str:

@@ -21,11 +21,11 @@ def training_program(task: Task, members: Sequence[ReleaseMember]) -> str:
     It reads members.json and programs/ beside it (and rows.npy, when there is one), and the schema and modules in
     ../model_inference. It writes models and a members.json to the folder of `--output`.
     """
-    replayed = [member.candidate for member in members if member.effective]
+    replayed = list(dict.fromkeys(member.candidate for member in members if member.effective))
     paragraphs = [
         f"Trains the model of {task.target!r} again, on the data of the release or on newer data.",
         "    python model_training/train.py --data train.csv --output training_artifacts",
-        f"Fits {', '.join(member.candidate for member in members)} (programs/), saves the models and a members.json. "
+        f"Fits {', '.join(dict.fromkeys(member.candidate for member in members))} (programs/), saves the models and a members.json. "
         + f"The parameters of {', '.join(replayed)} are those the released fit arrived at. " * bool(replayed)
         + "Given the data of the release, it uses the same rows in the same order. "
         "The released models stay as they are; inference.py takes the new ones with --models training_artifacts.",

@@ -4,13 +4,15 @@ Executed as a script job in a process of its own, from a folder that holds `rele
 `rows.parquet` (real rows as read, target included). Imports nothing but the release's inference program and pandas.
 
 Writes to the working folder: whole.csv (the command line, on all rows), reordered.csv (columns reversed), single.csv
-(row by row), odd.csv (missing values and unseen categories), trial.json ({"problems": [...]}).
+(row by row), odd.csv (missing values and unseen categories), trial.json ({"problems": [...]}), speed.json
+(milliseconds of predictions; a file of its own, since it differs from one time to the next).
 """
 
 import argparse
 import importlib
 import json
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -28,13 +30,42 @@ def main() -> int:
     problems: list[str] = []
     sys.path.insert(0, str(options.release / "model_inference"))
     rows = pd.read_parquet(options.rows)
+    milliseconds = run_clock(rows)
     for name, trial in TRIALS.items():
         try:
             trial(options, rows)
         except Exception:  # noqa: BLE001 - whatever a written inference program does is a finding, not our failure
             problems.append(f"{name}: {traceback.format_exc(limit=-3)}")
     Path("trial.json").write_text(json.dumps({"problems": problems}))
+    Path("speed.json").write_text(json.dumps(milliseconds))
     return 0
+
+
+def run_clock(rows: pd.DataFrame) -> dict[str, float]:
+    """Milliseconds of the first prediction, which imports and loads, then of one row and of 1,000, the best of a few.
+
+    Empty when a prediction fails: the trials say so.
+    """
+    many = pd.concat([rows] * (1000 // max(1, len(rows)) + 1), ignore_index=True).head(1000)
+    try:
+        found = {"first call": _timed(rows.head(1))}
+        found["1 row"] = _quickest(rows.head(1))
+        found["1000 rows"] = _quickest(many)
+    except Exception:  # noqa: BLE001 - whatever a written inference program does is a finding of the trials
+        return {}
+    return found
+
+
+def _quickest(frame: pd.DataFrame) -> float:
+    """The best of three times, of one where that is long."""
+    once = _timed(frame)
+    return once if once > 150 else min(once, _timed(frame), _timed(frame))
+
+
+def _timed(frame: pd.DataFrame) -> float:
+    started = time.perf_counter()
+    predict(frame)
+    return round(1000 * (time.perf_counter() - started), 3)
 
 
 def run_whole(options: argparse.Namespace, rows: pd.DataFrame) -> None:

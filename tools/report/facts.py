@@ -45,6 +45,9 @@ class ReportFacts:
     """The same three for the sealed test rows; None when the seal was never broken."""
     test_predictions: np.ndarray | None = None
     test_times: np.ndarray | None = None
+    oof_decided: np.ndarray | None = None
+    """Classifiers that decide with class weights: the predictions times those weights, whose largest is the answer."""
+    test_decided: np.ndarray | None = None
 
     importance: list[tuple[str, float, float]] = field(default_factory=list)
     """(column, drop in score when it is permuted, standard deviation), positive when the column helps."""

@@ -89,7 +89,10 @@ def _made_of(facts: ReportFacts, best: Candidate | None) -> str:
         return ""
     if not best.members:
         return best.plan.title or best.id
-    return f"{best.plan.title or 'Ensemble'}, a weighted mean of {len(best.members)} models"
+    made = best.plan.title or "Ensemble"
+    if len(best.members) > 1:
+        made += f", a {best.combination.words} of {len(best.members)} models"
+    return f"{made}. Decision: {best.combination.source}" if best.combination.source else made
 
 
 def _tiles(facts: ReportFacts, best: Candidate | None, score: Score | None, n: Sources) -> list[dict[str, Any]]:

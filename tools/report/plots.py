@@ -102,7 +102,7 @@ def _chances(one: Scored) -> Picture:
 
 def _multiclass(sets: list[Scored]) -> list[Picture]:
     def top(one: Scored) -> tuple[np.ndarray, np.ndarray]:
-        return one.guess == one.truth, one.predictions.max(axis=1)
+        return one.predictions.argmax(axis=1) == one.truth, one.predictions.max(axis=1)
 
     pictures = [_calibration(sets, top, "predicted chance of the top class")]
     one = sets[-1]

@@ -22,12 +22,14 @@ class Scored:
         labels: np.ndarray,
         predictions: np.ndarray,
         times: np.ndarray | None,
+        decided: np.ndarray | None = None,
     ) -> None:
-        """short: `oof` or `test`, as in the ids of numbers. title: the same for people."""
+        """short: `oof` or `test`, as in the ids of numbers. title: the same for people. decided: see ReportFacts."""
         predictions = np.asarray(predictions, dtype=float)
         good = np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1)
         self.short, self.title, self.colour, self.task = short, title, colour, task
         self.predictions = predictions[good] if task.is_classification else predictions[good].reshape(-1)
+        self.decided = self.predictions if decided is None else np.asarray(decided, dtype=float)[good]
         self.times = None if times is None else np.asarray(times)[good]
         labels = np.asarray(labels)[good]
         if task.is_classification:
@@ -37,8 +39,8 @@ class Scored:
 
     @property
     def guess(self) -> np.ndarray:
-        """Predicted class index."""
-        return np.asarray(self.predictions.argmax(axis=1))
+        """Index of the class that is answered."""
+        return np.asarray(self.decided.argmax(axis=1))
 
     @property
     def positive(self) -> tuple[np.ndarray, np.ndarray]:
@@ -51,15 +53,23 @@ class Scored:
 def scored_sets(facts: ReportFacts) -> list[Scored]:
     """Out-of-fold rows and sealed test rows, as far as they are there and have the right shape."""
     sets = []
-    for short, title, colour, labels, predictions, times in (
-        ("oof", "out-of-fold", FIRST, facts.oof_labels, facts.oof_predictions, facts.oof_times),
-        ("test", "sealed test", SECOND, facts.test_labels, facts.test_predictions, facts.test_times),
+    for short, title, colour, labels, predictions, times, decided in (
+        ("oof", "out-of-fold", FIRST, facts.oof_labels, facts.oof_predictions, facts.oof_times, facts.oof_decided),
+        (
+            "test",
+            "sealed test",
+            SECOND,
+            facts.test_labels,
+            facts.test_predictions,
+            facts.test_times,
+            facts.test_decided,
+        ),
     ):
         if labels is None or predictions is None or not len(labels) or len(labels) != len(predictions):
             continue
         if facts.task.is_classification and np.shape(predictions)[1:] != (len(facts.task.classes),):
             continue
-        one = Scored(short, title, colour, facts.task, labels, predictions, times)
+        one = Scored(short, title, colour, facts.task, labels, predictions, times, decided)
         if len(one.truth):
             sets.append(one)
     return sets

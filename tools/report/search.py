@@ -14,7 +14,7 @@ from tools.report.facts import ReportFacts
 from tools.report.outcome import best_baseline
 from tools.report.sources import Sources
 from tools.report.tree import order, tree_svg, why
-from tools.report.words import count, decimals, instant, lift, moment, number, seconds
+from tools.report.words import count, decimals, instant, lift, moment, number, seconds, weight
 
 MOST_CANDIDATES = 150
 STEPS = (
@@ -77,6 +77,8 @@ def _candidate(candidate: Candidate, depth: int, facts: ReportFacts, n: Sources)
         "folds": _folds(candidate, n),
         "lift": None if removed is None else f"{100 * removed:.0f} %",
         "seconds": seconds(candidate.seconds),
+        "latency": f"{number(candidate.predict_ms, 3)} ms" if candidate.predict_ms else "",
+        "size": weight(candidate.model_bytes) if candidate.model_bytes else "",
         "attempts": len(candidate.attempts),
         "members": [(member.candidate, f"{100 * member.weight:.0f} %") for member in candidate.members],
         "reason": why(candidate),

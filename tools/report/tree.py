@@ -157,7 +157,9 @@ def why(candidate: Candidate) -> str:
 
 
 def _subtitle(candidate: Candidate, best: bool, folds: int) -> str:
-    if candidate.members:
+    if len(candidate.members) == 1:
+        says = f"{candidate.members[0].candidate}, its decision tuned"
+    elif candidate.members:
         says = "blend of " + ", ".join(member.candidate for member in candidate.members)
     elif candidate.status in ("failed", "dropped"):
         reason = why(candidate)

@@ -71,6 +71,13 @@ def seconds(value: Any) -> str:
     return f"{whole // 3600} h" + (f" {whole % 3600 // 60:02d} min" if whole % 3600 >= 60 else "")
 
 
+def weight(value: Any) -> str:
+    """Bytes: 12 kB, 3.4 MB. None or nothing → a dash."""
+    if not isinstance(value, int | float) or not value or not math.isfinite(value):
+        return NONE
+    return f"{max(1, round(value / 1e3)):,} kB" if value < 1e6 else f"{value / 1e6:,.1f} MB"
+
+
 def moment(value: Any) -> str:
     """An ISO text or a POSIX time as `2026-11-21 07:30`; anything else as it is."""
     parsed = instant(value)

@@ -39,7 +39,7 @@ def say(text: str) -> None:
 
 
 class Member(NamedTuple):
-    """One fitted program; the model's prediction is the weighted mean over its members."""
+    """One fitted program; schema.json says how the predictions of all become one. Fold models share their name."""
 
     name: str
     weight: float
@@ -111,7 +111,7 @@ def runtime() -> Any:
     package = ModuleType("release_runtime")
     package.__path__ = []  # it has no folder: only what is put in here can be imported from it
     sys.modules[package.__name__] = package
-    for name in ("reading", "allowed", "ensembles", "words", "saving"):
+    for name in ("reading", "allowed", "ensembles", "words", "saving", "combining"):
         setattr(package, name, module_from(HERE / f"{name}.py", f"{package.__name__}.{name}"))
     return package
 
@@ -123,6 +123,12 @@ def schema() -> dict[str, Any]:
     return content
 
 
+@functools.cache
+def program_of(path: Path, name: str, sha256: str) -> ModuleType:
+    """A member's program; fold models of one candidate share theirs."""
+    return module_from(path, name, sha256)
+
+
 def load_member(record: dict[str, Any], models: Path) -> Member:
     """Check one member's files, run its program and load its model."""
     folder = models / record["model"]
@@ -130,7 +136,7 @@ def load_member(record: dict[str, Any], models: Path) -> Member:
     if record["unsafe"]:
         say(f"note: the model of {record['candidate']} is a pickle; loading it runs code from it")
     name = record["module"]
-    program = module_from(TRAINING / record["program"], name, record["program_sha256"])
+    program = program_of(TRAINING / record["program"], name, record["program_sha256"])
     load_model = functools.partial(runtime().saving.load_model, allow_unsafe=record["unsafe"], own=name)
     model = program.load(folder) if record["own_saving"] else load_model(folder)
     return Member(record["candidate"], float(record["weight"]), program, model)
@@ -182,14 +188,14 @@ def outputs_of(member: Member, X: pd.DataFrame, width: int) -> np.ndarray:
     return values
 
 
-def weighted_mean(members: Sequence[Member], X: pd.DataFrame, width: int) -> np.ndarray:
-    """The members' weighted mean, (rows, width), computed in batches of rows."""
+def combined(members: Sequence[Member], X: pd.DataFrame, width: int) -> np.ndarray:
+    """The members' predictions as one, (rows, width), computed in batches of rows."""
     parts = [np.empty((0, width))]
-    total = sum(member.weight for member in members)
+    names, weights = [member.name for member in members], [member.weight for member in members]
     for start in range(0, len(X), BATCH):
         batch = X.iloc[start : start + BATCH].reset_index(drop=True)
-        shares = [member.weight / total * outputs_of(member, batch, width) for member in members]
-        parts.append(np.sum(shares, axis=0))
+        values = [outputs_of(member, batch, width) for member in members]
+        parts.append(runtime().combining.combine(values, names, weights, schema()["combination"]))
     return np.concatenate(parts)
 
 
@@ -201,12 +207,12 @@ def predict(frame: pd.DataFrame, models: Path = TRAINING) -> pd.DataFrame:
     classes = schema()["task"]["classes"]
     X = features_of(frame)
     with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints must not end up among the predictions
-        values = weighted_mean(load(models), X, len(classes) or 1)
+        values = combined(load(models), X, len(classes) or 1)
     if not classes:
         return pd.DataFrame({"prediction": values[:, 0]}, index=frame.index)
     # The element type is taken from the labels: an empty table has no values to take it from.
     labels = np.array(classes, dtype=np.int64 if all(isinstance(label, int) for label in classes) else object)
-    table: dict[str, Any] = {"prediction": labels[values.argmax(axis=1)]}
+    table: dict[str, Any] = {"prediction": labels[runtime().combining.decide(values, schema()["combination"])]}
     table.update({f"proba_{label}": values[:, position] for position, label in enumerate(classes)})
     return pd.DataFrame(table, index=frame.index)
 

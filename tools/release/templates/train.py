@@ -49,7 +49,7 @@ def runtime() -> Any:
     package = ModuleType("release_runtime")
     package.__path__ = []  # it has no folder: only what is put in here can be imported from it
     sys.modules[package.__name__] = package
-    for name in ("reading", "allowed", "ensembles", "words", "saving"):
+    for name in ("reading", "allowed", "ensembles", "words", "saving", "combining"):
         setattr(package, name, module_from(INFERENCE / f"{name}.py", f"{package.__name__}.{name}"))
     return package
 
@@ -118,6 +118,19 @@ def released_rows(y: pd.Series, schema: dict[str, Any]) -> np.ndarray | None:
     return rows
 
 
+def rows_of_fold(fold: int | None, count: int, rows: int, *, known: bool) -> np.ndarray | slice:
+    """Which of the rows a model is fitted on: all, or for a fold model those outside its fold, in fitting order.
+
+    known: the rows are those of the released model, whose folds are known; other rows are dealt into `count` folds.
+    """
+    if fold is None:
+        return slice(None)
+    if known:
+        places: np.ndarray = np.load(HERE / f"rows_of_fold_{fold}.npy", allow_pickle=False)
+        return places
+    return np.flatnonzero(np.arange(rows) % count != fold % count)
+
+
 def labels_hash(y: pd.Series) -> str:
     """What training data is recognised by: SHA-256 over the labels in the order of the file."""
     return hashlib.sha256("\n".join(map(str, y.tolist())).encode("utf-8")).hexdigest()
@@ -170,7 +183,12 @@ def train(options: argparse.Namespace) -> None:
         X, y = X.iloc[rows].reset_index(drop=True), y.iloc[rows].reset_index(drop=True)
         say(f"this is the data the released model was fitted on: using the same {len(rows)} rows in the same order")
     members = json.loads((HERE / "members.json").read_text("utf-8"))
-    written = [fit_member(record, X, y, schema, options) for record in members]
+    count = len({record["fold"] for record in members})
+    written = []
+    for record in members:
+        places = rows_of_fold(record["fold"], count, len(y), known=rows is not None)
+        part = X.iloc[places].reset_index(drop=True), y.iloc[places].reset_index(drop=True)
+        written.append(fit_member(record, *part, schema, options))
     content = json.dumps(written, indent=2, ensure_ascii=False, allow_nan=False)
     (options.output / "members.json").write_text(content + "\n", "utf-8")
     say(f"done; predict with: python {INFERENCE / 'inference.py'} --models {options.output} --input new.csv")
