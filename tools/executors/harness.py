@@ -40,6 +40,8 @@ DONE, ERROR, MEMORY, BAD_OUTPUT, DISK = 0, 1, 3, 4, 5
 """Exit codes of a child."""
 PORTABLE = "modelwright_portable"
 """Name the warm parent gives to the folder `tools/portable`."""
+BATCH = 50_000
+"""Rows predicted at a time; bounds memory, changes no prediction."""
 _LINES = 60
 _OWN_LINES = 24
 _NO_NETWORK = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED, errno.EADDRNOTAVAIL)
@@ -106,20 +108,21 @@ def _sandbox_note(error: BaseException, tier: str) -> str:
 
 
 def _fold(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
-    program, features, model, facts = _fitted(inputs, request)
-    rows = _rows(inputs / "valid.arrow")
+    program, model, facts = _fitted(inputs, request)
+    frame = _features(inputs, "valid.arrow")
     started = time.perf_counter()
-    predictions = _predict(program, model, _take(features, rows))
+    predictions = _predict(program, model, frame)
     facts.update(predict_seconds=time.perf_counter() - started, rows=len(predictions))
     _save_array(out / "predictions.npy", predictions)
     _write_json(out / "result.json", facts)
 
 
 def _fit(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
-    program, features, model, facts = _fitted(inputs, request)
+    program, model, facts = _fitted(inputs, request)
     if (inputs / "probe.arrow").exists():
+        frame = _features(inputs, "probe.arrow")
         started = time.perf_counter()
-        probe = _predict(program, model, _take(features, _rows(inputs / "probe.arrow")))
+        probe = _predict(program, model, frame)
         facts.update(predict_seconds=time.perf_counter() - started)
         _save_array(out / "probe.npy", probe)
     (out / "model").mkdir()
@@ -151,8 +154,8 @@ def _predict_saved(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
 def _explain(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
     import numpy as np
 
-    program, features, model, facts = _fitted(inputs, request)
-    frame = _take(features, _rows(inputs / "valid.arrow"))
+    program, model, facts = _fitted(inputs, request)
+    frame = _features(inputs, "valid.arrow")
     started = time.perf_counter()
     predictions = _predict(program, model, frame.copy())
     generator = np.random.default_rng(int(request["params"].get("seed", 0)))
@@ -212,16 +215,15 @@ def _load_program(path: Path) -> ModuleType:
     return module
 
 
-def _fitted(inputs: Path, request: Mapping[str, Any]) -> tuple[ModuleType, pd.DataFrame, Any, dict[str, Any]]:
-    """Load program and data and fit. Returns (program, all features, model, first facts for result.json)."""
+def _fitted(inputs: Path, request: Mapping[str, Any]) -> tuple[ModuleType, Any, dict[str, Any]]:
+    """Load program and training rows and fit. Returns (program, model, first facts for result.json)."""
     params = request["params"]
     seed = int(params.get("seed", 0))
     _seed(seed)
     program = _load_program(inputs / "program.py")
-    features = portable("tables").read_arrow(inputs / "features.arrow")
     train = portable("tables").read_arrow(inputs / "train.arrow")
     labels = _labels(train["label"], params["task"])
-    frame = _take(features, train["row"].to_numpy().astype("int64"))
+    frame = _features(inputs, "train.arrow")
     started = time.perf_counter()
     model = program.fit(
         frame,
@@ -234,7 +236,7 @@ def _fitted(inputs: Path, request: Mapping[str, Any]) -> tuple[ModuleType, pd.Da
     facts: dict[str, Any] = {"fit_seconds": time.perf_counter() - started, "train_rows": len(labels)}
     effective = model.get("effective") if isinstance(model, Mapping) else None
     facts["effective"] = plain(effective) if effective else {}
-    return program, features, model, facts
+    return program, model, facts
 
 
 def _seed(seed: int) -> None:
@@ -255,20 +257,33 @@ def _labels(values: pd.Series, task: Mapping[str, Any]) -> pd.Series:
     return pd.Series([str(label) for label in values], dtype="object", name="label")
 
 
-def _rows(path: Path) -> np.ndarray:
-    rows: np.ndarray = portable("tables").read_arrow(path)["row"].to_numpy().astype("int64")
-    return rows
-
-
-def _take(features: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    """The named rows, in that order, with a plain index."""
-    return features.take(rows).reset_index(drop=True)
+def _features(inputs: Path, file: str) -> pd.DataFrame:
+    """The rows of features.arrow that a file names in its column `row`, in that order; no other row is copied."""
+    tables = portable("tables")
+    rows = tables.read_arrow(inputs / file, ["row"])["row"].to_numpy().astype("int64")
+    frame: pd.DataFrame = tables.read_arrow(inputs / "features.arrow", rows=rows)
+    return frame
 
 
 def _predict(program: ModuleType, model: Any, frame: pd.DataFrame) -> np.ndarray:
+    """Predictions of all rows, of many in batches, as a release makes them: what a row needs does not add up."""
     import numpy as np
 
-    values = program.predict(model, frame)
+    starts = range(0, max(1, len(frame)), BATCH)
+    if len(starts) == 1:
+        return _numbers(program.predict(model, frame))
+    parts = [
+        _numbers(program.predict(model, frame.iloc[start : start + BATCH].reset_index(drop=True))) for start in starts
+    ]
+    try:
+        return np.concatenate(parts)
+    except ValueError as error:
+        raise BadOutputError(f"predict returned arrays of different shapes for parts of a table: {error}") from error
+
+
+def _numbers(values: Any) -> np.ndarray:
+    import numpy as np
+
     try:
         return np.ascontiguousarray(values, dtype="float64")
     except (TypeError, ValueError) as error:

@@ -19,6 +19,7 @@ from tools.intake.types import file_signs, infer_columns
 from tools.portable import reading
 
 MIN_ROWS = 20
+_DIALECT_BYTES = 1 << 25
 SPEC_VERSION = 1
 
 
@@ -171,7 +172,9 @@ def _read_csv(source: Source, spec: dict[str, Any], notes: list[str], where: str
         line = source.data.count(b"\n", 0, source.data.find(b"\x00")) + 1
         notes.append(f"{zeros} NUL characters were left out, the first in line {line}.")
     data = reading.to_utf8(source.data, spec["encoding"])
-    found = dialect.detect_dialect(data.decode("utf-8"))
+    # The first records tell; of a large file the rest is not decoded for it.
+    cut = data.rfind(b"\n", 0, _DIALECT_BYTES) + 1 if len(data) > _DIALECT_BYTES else 0
+    found = dialect.detect_dialect(data[: cut or None].decode("utf-8"))
     spec |= {"delimiter": found.delimiter, "quotechar": found.quotechar}
     spec |= {"escape": found.escape} if found.escape else {}
     spec |= {"skip_space": True} if found.skip_space else {}

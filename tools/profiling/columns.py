@@ -33,7 +33,7 @@ class Column:
 
     name: str
     series: pd.Series[Any]
-    codes: NDArray[np.int64]
+    codes: NDArray[np.int32]
     """Number of each row's value among `values`; −1 where missing."""
     values: NDArray[Any]
     """The distinct values."""
@@ -58,18 +58,19 @@ class Column:
     def distinct(self) -> int:
         return len(self.values)
 
-    @cached_property
+    @property
     def numbers(self) -> NDArray[np.float64]:
         """Values as floats, NaN where missing; datetimes as nanoseconds. Only for numeric and datetime columns.
 
-        Infinite and gigantic values are cut at ±1e150, so that squares and sums stay finite.
+        Infinite and gigantic values are cut at ±1e150, so that squares and sums stay finite. Made anew at each call: kept
+        for all columns they would double the table.
         """
         if self.datetime:
             numbers = self.series.to_numpy(dtype="datetime64[ns]").astype(np.int64).astype(np.float64)
             return np.asarray(np.where(self.known, numbers, np.nan))
         return np.clip(self.raw, -_GIGANTIC, _GIGANTIC)
 
-    @cached_property
+    @property
     def raw(self) -> NDArray[np.float64]:
         """The values of a numeric column as they are."""
         return self.series.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -138,7 +139,7 @@ def encode(name: str, series: pd.Series[Any]) -> Column:
     if pd.api.types.is_bool_dtype(series.dtype):
         series = series.astype(object).map({True: "True", False: "False"})
     codes, values = pd.factorize(series.to_numpy(), sort=False)
-    return Column(name, series, np.asarray(codes, dtype=np.int64), np.asarray(values))
+    return Column(name, series, np.asarray(codes, dtype=np.int32), np.asarray(values))
 
 
 def examples_of(column: Column) -> list[str]:

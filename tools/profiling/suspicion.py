@@ -120,7 +120,7 @@ def _copies(column: Column, target: Column) -> bool:
 
 def _one_to_one(column: Column, target: Column, rows: NDArray[np.int64]) -> str:
     """Each value belongs to one target value and the other way round, often enough to be no accident."""
-    x, y = column.codes[rows] + 1, target.codes[rows]
+    x, y = column.codes[rows].astype(np.int64) + 1, target.codes[rows].astype(np.int64)
     values, targets = len(np.unique(x)), len(np.unique(y))
     if values != targets or targets < 2 or targets > len(rows) / 5:
         return ""
