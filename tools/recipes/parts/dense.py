@@ -14,7 +14,7 @@ from tools.recipes.parts.columns import hashing, labels_of, texts_of
 
 
 def narrow_numbers(X: pd.DataFrame, columns: list[str]) -> np.ndarray:
-    """Numeric columns as float32, one by one, so that no wider copy of the table is made; infinities count as missing."""
+    """Numeric columns as float32, one by one, so that no wider copy of them is made; infinities count as missing."""
     matrix = np.empty((len(X), len(columns)), dtype=np.float32)
     with np.errstate(over="ignore"):
         for place, name in enumerate(columns):
