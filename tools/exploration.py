@@ -48,7 +48,7 @@ def worst_rows(
     """The rows with the largest errors: {row, actual, predicted, error, values}, worst first; up to six columns each."""
     truth = labels[part.rows]
     errors = _row_errors(task, truth, part.values)
-    shown = [feature.name for feature in task.features][:6]
+    shown = [feature.name for feature in task.features if feature.kind != "image"][:6]
     rows = []
     for place in np.argsort(-errors, kind="stable")[:most]:
         said = task.classes[int(part.values[place].argmax())] if task.is_classification else part.values[place]

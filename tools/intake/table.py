@@ -14,6 +14,7 @@ from state.errors import InputError, Problem
 from tools.intake import dialect, structure
 from tools.intake.column import STANDARD_MISSING, Column
 from tools.intake.header import first_row_is_data
+from tools.intake.images import find_images
 from tools.intake.sniff import Source, open_source
 from tools.intake.types import file_signs, infer_columns
 from tools.portable import reading
@@ -224,9 +225,11 @@ def _finish(raw: pd.DataFrame, spec: dict[str, Any], notes: list[str], *, sha: s
         found = infer_columns(raw, semicolons=spec["delimiter"] == ";")
     except ValueError as error:
         raise InputError(structure.problems_of(error, path or "the DataFrame")) from error
+    folder = Path(path).expanduser().resolve().parent if path else Path.cwd()
+    pictures = find_images(raw, found, folder, path or "the DataFrame")
     spec["decimal"], spec["thousands"] = file_signs(found)
     spec["columns"] = {name: column.spec(spec["decimal"], spec["thousands"]) for name, column in found.items()}
-    frame = reading.conform(raw, spec)
+    frame = reading.conform(raw, {**spec, "pictures": pictures})
     infinite = {name: column.infinite for name, column in found.items() if column.infinite}
     return Table(frame, spec, notes + _sentences(found), sha or _frame_sha(frame), path, len(frame), infinite)
 

@@ -5,11 +5,12 @@ A read spec is a plain JSON mapping:
     {"version": 1, "format": "csv" | "parquet" | "excel",
      "delimiter": ";", "encoding": "utf-8", "decimal": ".", "thousands": null, "missing": ["", "NA", "?"],
      "quotechar": "\\"", "sheet": null,
-     "columns": {name: {"type": "number" | "datetime" | "text", "format": "%Y %b" | null}}}
+     "columns": {name: {"type": "number" | "datetime" | "text" | "image", "format": "%Y %b" | null}}}
 
 Optional keys: "escape" (a character that takes the next one literally), "skip_space" (ignore blanks after a
 delimiter), "header" (false: the first line is data; columns are then called column_1, column_2, …). A column may
-carry its own "missing", "decimal" and "thousands".
+carry its own "missing", "decimal" and "thousands"; one of images has a "side" (see images.py), and their paths count
+from "folder", that of the file when it is read from one. "pictures" holds cells of images that are read already.
 
 Frames that come out hold three kinds of columns only: numbers as float64, datetimes as datetime64[ns] without time
 zone (UTC when the source had one), text as object dtype holding str or NaN. Infinite numbers become missing.
@@ -20,6 +21,7 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import importlib
 import io
 import re
 import sys
@@ -58,7 +60,8 @@ def read_table(path: str | Path, spec: Spec) -> pd.DataFrame:
     ValueError, naming file and line, when it is no such table, a row has too many fields, or columns are missing.
     """
     try:
-        return conform(read_raw(Path(path).read_bytes(), spec), spec)
+        folder = str(Path(path).resolve().parent)
+        return conform(read_raw(Path(path).read_bytes(), spec), {"folder": folder, **spec})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -412,7 +415,11 @@ def _converted(values: Series, column: Spec, spec: Spec) -> Series:
         return pd.Series(to_numbers(values, decimal, thousands, markers))
     if kind == "datetime":
         return pd.Series(to_datetimes(values, column.get("format")))
-    return pd.Series(to_text(values, markers), dtype=object)
+    texts = to_text(values, markers)
+    if kind == "image":
+        images = importlib.import_module(f"{__package__}.images")
+        texts = images.to_images(texts, int(column["side"]), spec.get("folder", "."), spec.get("pictures"))
+    return pd.Series(texts, dtype=object)
 
 
 def to_numbers(values: Series, decimal: str = ".", thousands: str | None = None, missing: Iterable[str] = ()) -> Array:

@@ -68,7 +68,7 @@ def _identifier(column: Column, rows: int) -> str:
     named = bool(words) and (words[-1] in ID_WORDS or words[0] in ID_WORDS)
     if column.numeric:
         return _number_identifier(column, known, named, bool(set(words) & _MEANING_WORDS))
-    if column.kind == "sequence" or column.mean_words > 1.5:
+    if column.kind in ("sequence", "image") or column.mean_words > 1.5:
         return ""
     codes = np.mean([bool(_CODE.fullmatch(text)) for text in column.texts]) >= 0.9
     if named or codes:

@@ -98,7 +98,8 @@ def most_rows(rows: int, bytes_per_row: float, megabytes: float = 200.0) -> int:
 
 
 def only_sequences(task: Task) -> bool:
-    return all(feature.kind == "sequence" for feature in task.features)
+    """True when no column is left for recipes that know neither sequences nor images."""
+    return all(feature.kind in ("sequence", "image") for feature in task.features)
 
 
 def by_cells(scale: float, per_cell: float) -> Callable[[Task, Profile], float]:

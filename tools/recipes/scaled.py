@@ -148,7 +148,7 @@ def _numeric_share(task: Task) -> float:
 
 
 def _has_sequence(task: Task) -> bool:
-    return any(feature.kind == "sequence" for feature in task.features)
+    return any(feature.kind in ("sequence", "image") for feature in task.features)
 
 
 def _fits_linear(task: Task, profile: Profile) -> float:

@@ -122,7 +122,13 @@ def _requirements(
     runtime = [inference_code, *map(portable, RUNTIME)]
     saved = [file for member in members if not member.own_saving for file in member.model]
     return requirements.requirements(
-        requirements.needed(codes.values(), runtime, saved, read_spec.get("format") or "csv")
+        requirements.needed(
+            codes.values(),
+            runtime,
+            saved,
+            read_spec.get("format") or "csv",
+            pictures=any(column["type"] == "image" for column in read_spec["columns"].values()),
+        )
     )
 
 
