@@ -9,8 +9,9 @@ A read spec is a plain JSON mapping:
 
 Optional keys: "escape" (a character that takes the next one literally), "skip_space" (ignore blanks after a
 delimiter), "header" (false: the first line is data; columns are then called column_1, column_2, …). A column may
-carry its own "missing", "decimal" and "thousands"; one of images has a "side" (see images.py), and their paths count
-from "folder", that of the file when it is read from one. "pictures" holds cells of images that are read already.
+carry its own "missing", "decimal" and "thousands"; one of numbers a "unit" (see quantities.py); one of images has a "side"
+(see images.py), and their paths count from "folder", that of the file when it is read from one. "pictures" holds cells of
+images that are read already.
 
 Frames that come out hold three kinds of columns only: numbers as float64, datetimes as datetime64[ns] without time
 zone (UTC when the source had one), text as object dtype holding str or NaN. Infinite numbers become missing.
@@ -412,7 +413,7 @@ def _converted(values: Series, column: Spec, spec: Spec) -> Series:
     if kind == "number":
         decimal = column.get("decimal") or spec.get("decimal") or "."
         thousands = column.get("thousands", spec.get("thousands"))
-        return pd.Series(to_numbers(values, decimal, thousands, markers))
+        return pd.Series(to_numbers(values, decimal, thousands, markers, column.get("unit")))
     if kind == "datetime":
         return pd.Series(to_datetimes(values, column.get("format")))
     texts = to_text(values, markers)
@@ -422,8 +423,14 @@ def _converted(values: Series, column: Spec, spec: Spec) -> Series:
     return pd.Series(texts, dtype=object)
 
 
-def to_numbers(values: Series, decimal: str = ".", thousands: str | None = None, missing: Iterable[str] = ()) -> Array:
-    """A column as float64 (n,); what is no number, and infinities, become NaN."""
+def to_numbers(
+    values: Series,
+    decimal: str = ".",
+    thousands: str | None = None,
+    missing: Iterable[str] = (),
+    unit: str | None = None,
+) -> Array:
+    """A column as float64 (n,), texts with a unit in that unit; what is no number, and infinities, become NaN."""
     if pd.api.types.is_timedelta64_dtype(values.dtype):
         numbers = values.dt.total_seconds().to_numpy(dtype=float, na_value=np.nan)
     elif pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_numeric_dtype(values.dtype):
@@ -434,7 +441,7 @@ def to_numbers(values: Series, decimal: str = ".", thousands: str | None = None,
         plain = plain_numbers(values, missing) if decimal == "." and len(values) >= LARGE else None
         if plain is None:
             codes, texts = distinct(values)
-            plain = np.append(parse_numbers(texts, decimal, thousands), np.nan)[codes]
+            plain = np.append(parse_cells(texts, decimal, thousands, unit), np.nan)[codes]
         numbers = plain
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
@@ -499,6 +506,15 @@ def distinct(values: Series) -> tuple[Array, list[str]]:
 
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _MONEY = re.compile(r"[$€£¥₹%\s\u00a0\u202f]|\b(USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|CNY)\b")
+
+
+def parse_cells(texts: list[str], decimal: str, thousands: str | None, unit: str | None) -> Array:
+    """Texts as float64 (n,), with a unit where the column has one (see quantities.py)."""
+    if unit is None:
+        return parse_numbers(texts, decimal, thousands)
+    quantities = importlib.import_module(f"{__package__}.quantities")
+    found: Array = quantities.parse_quantities(texts, unit, lambda text: parse_number(text, decimal, thousands))
+    return found
 
 
 def parse_numbers(texts: list[str], decimal: str = ".", thousands: str | None = None) -> Array:

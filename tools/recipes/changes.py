@@ -62,6 +62,20 @@ def _lgb(params: Params, **changes: Any) -> Params | None:
     return {**params, "lgb": {**params["lgb"], **changes}}
 
 
+def _robust(params: Params, task: Task, profile: Profile) -> Params | None:
+    """A loss that far-off targets pull less: where one row in a hundred lies beyond three interquartile ranges."""
+    stats = profile.target.stats
+    spread = float(stats.get("q75") or 0.0) - float(stats.get("q25") or 0.0)
+    if task.kind != "regression" or params.get("log") or spread <= 0:
+        return None
+    if float(stats.get("outliers") or 0) < 0.01 * profile.rows:
+        return None
+    if "lgb" in params and params["lgb"].get("objective") == "regression":
+        # Quadratic up to about two standard deviations of the bulk, linear beyond.
+        return _lgb(params, objective="huber", alpha=float(f"{2 * spread / 1.349:.3g}"))
+    return {**params, "loss": "absolute_error"} if params.get("loss") == "" else None
+
+
 def _slower(params: Params, task: Task, profile: Profile) -> Params | None:
     if "lgb" in params:
         rate = max(0.01, round(params["lgb"]["learning_rate"] / 2, 4))
@@ -132,6 +146,7 @@ CHANGES = [
         frozenset({"overfit", "time-drift", "confusion", "refine"}),
         _milder_fit,
     ),
+    Change("robust", "a loss that outliers pull less", frozenset({"skewed-target", "residuals", "outliers"}), _robust),
     Change("deeper", "finer splits", frozenset({"underfit", "segment", "residuals"}), _deeper),
     Change(
         "slower",

@@ -102,11 +102,26 @@ def only_sequences(task: Task) -> bool:
     return all(feature.kind in ("sequence", "image") for feature in task.features)
 
 
+def many_classes(task: Task) -> bool:
+    """True when boosting, which grows a tree per class and round, is starved by them."""
+    return len(task.classes) > 15
+
+
 def by_cells(scale: float, per_cell: float) -> Callable[[Task, Profile], float]:
     """Cost model: seconds of one fit = scale + per_cell × rows × columns, texts counted as thirty columns."""
 
     def cost(task: Task, profile: Profile) -> float:
         width = sum(30 if feature.kind in ("text", "sequence") else 1 for feature in task.features)
         return scale + per_cell * profile.rows * width
+
+    return cost
+
+
+def by_classes(scale: float, per_cell: float) -> Callable[[Task, Profile], float]:
+    """Cost model of boosting: `by_cells`, more where there are many classes."""
+    cells = by_cells(scale, per_cell)
+
+    def cost(task: Task, profile: Profile) -> float:
+        return cells(task, profile) * max(1.0, len(task.classes) / 8)
 
     return cost

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tools.syntax import parse_source
 
-RUNTIME = ("images.py", "reading.py", "allowed.py", "ensembles.py", "saving.py")
+RUNTIME = ("images.py", "quantities.py", "reading.py", "allowed.py", "ensembles.py", "saving.py")
 """Modules of tools/portable/ that every release has a copy of, in model_inference/; each needs only those before it."""
 _TOOLS = Path(__file__).resolve().parent.parent
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
