@@ -14,9 +14,9 @@ from tools.intake.numbers import as_number
 from tools.portable import quantities
 
 _PLAINLY = re.compile(
-    r"\d\s*(h|hrs?|hours?|min|mins|minutes?|secs?|seconds?|days?|weeks?|ms)\b|\d:\d\d|^[+-]?PT?\d", re.I
+    r"\d\s*(h|hrs?|hours?|min|mins|minutes?|secs?|seconds?|days?|weeks?|ms)\b|\d:\d\d:\d\d|^[+-]?PT?\d", re.I
 )
-"""Signs of a duration that are no unit of something else: 12 m may be metres."""
+"""Signs of a duration that are nothing else: 12 m may be metres, 12:30 the time of a day."""
 _LEAST = 3
 """Distinct numbers below which texts with a number are rather names of kinds (2 doors, 4 doors)."""
 

@@ -41,17 +41,18 @@ def reach_of(seasons: list[int]) -> int:
 
 
 def past_of(
-    grid: np.ndarray, rows: np.ndarray, origins: np.ndarray, ahead: np.ndarray, seasons: list[int]
+    grid: np.ndarray, rows: np.ndarray, origins: np.ndarray, ahead: np.ndarray, seasons: list[int], least: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The past of each row as (features, level, scale); features are in scales above the level.
 
-    grid: series × periods without later values in its gaps; rows, origins: series and column of each row's origin.
+    grid: series × periods without later values in its gaps; rows, origins: series and column of each row's origin. least:
+    the smallest scale.
     """
     width = window_of(seasons)
     means = trailing(grid, width)
     level = np.nan_to_num(means[rows, origins])
     sizes = trailing(np.abs(grid), 2 * width)[rows, origins]
-    scale = np.maximum(np.nan_to_num(sizes), 1e-9 + 0.01 * np.nanmean(np.abs(grid)) if np.isfinite(grid).any() else 1.0)
+    scale = np.maximum(np.nan_to_num(sizes), least)
 
     def at(table: np.ndarray, columns: np.ndarray) -> np.ndarray:
         return np.where(columns >= 0, table[rows, np.maximum(columns, 0)], np.nan)
@@ -91,6 +92,11 @@ def calendar_parts(periods: np.ndarray, step: str, seasons: list[int]) -> np.nda
     months = days.astype("datetime64[M]")
     columns += [months.astype(np.int64) % 12, (days - months).astype(np.int64), (days.astype(np.int64) + 3) % 7]
     return np.column_stack([*columns, moments % 86_400 / 3600]).astype(float)
+
+
+def least_scale(values: np.ndarray) -> float:
+    """A fiftieth of the usual size of the values: a series of zeros has no scale of its own."""
+    return float(np.abs(values).mean()) / 50 + 1e-9
 
 
 def drawn_leads(count: int, most: int, each: int, seed: int) -> np.ndarray:
