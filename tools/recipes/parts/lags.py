@@ -45,8 +45,8 @@ def past_of(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The past of each row as (features, level, scale); features are in scales above the level.
 
-    grid: series × periods without later values in its gaps; rows, origins: series and column of each row's origin. least:
-    the smallest scale.
+    grid: series × periods without later values in its gaps; rows, origins: series and column of each row's origin;
+    least: the smallest scale.
     """
     width = window_of(seasons)
     means = trailing(grid, width)
