@@ -139,7 +139,8 @@ def _fit(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
 def _predict_saved(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
     _seed(int(request["params"].get("seed", 0)))
     program = _load_program(inputs / "program.py")
-    features = portable("tables").read_arrow(inputs / "features.arrow")
+    # A view: what a program writes into it goes into a copy, for the file itself may be mapped read-only.
+    features = portable("tables").read_arrow(inputs / "features.arrow").iloc[:]
     if request["params"].get("own_saving"):
         model = program.load(inputs / "model")
     else:

@@ -77,6 +77,13 @@ def _among(*choices: Value) -> Callable[[Any], Dimension | None]:
     return lambda default: Dimension("", "choice", choices=choices) if default in choices else None
 
 
+def _columns(default: Any) -> Dimension | None:
+    """The share of columns a split looks at; a word stands for a number that follows from theirs."""
+    if isinstance(default, str):
+        return Dimension("", "choice", choices=("sqrt", "log2", 0.3, 0.6))
+    return Dimension("", "float", 0.1, 1.0)
+
+
 _RULES: dict[str, Callable[[Any], Dimension | None]] = {
     "lgb.num_leaves": _whole(4, 255),
     "lgb.learning_rate": _ratio(0.01, 0.2, 3.0),
@@ -88,7 +95,7 @@ _RULES: dict[str, Callable[[Any], Dimension | None]] = {
     "leaves": _whole(4, 255),
     "leaf": _whole(1, 200, 5.0),
     "l2": _ratio(0.01, 100.0, 10.0),
-    "features": lambda default: Dimension("", "float", 0.1, 1.0),
+    "features": _columns,
     "kind": _among("extra", "random"),
     "landmarks": _whole(20, 800, 3.0),
     "longest": _whole(2, 7, 1.5),
@@ -114,7 +121,10 @@ def space(recipe: Recipe, task: Task, profile: Profile) -> list[Dimension]:
         rule = _RULES.get(name)
         if rule is None or (dimension := rule(default)) is None or not _matters(name, task):
             continue
-        found.append(Dimension(name, dimension.kind, dimension.low, dimension.high, dimension.log, dimension.choices))
+        high = dimension.high
+        if name == "settings.components":  # no more than inner folds have rows for
+            high = min(high, max(dimension.low + 1, profile.rows // 4))
+        found.append(Dimension(name, dimension.kind, dimension.low, high, dimension.log, dimension.choices))
     return found
 
 
