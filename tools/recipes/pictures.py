@@ -57,7 +57,7 @@ def _params(task: Task, profile: Profile, family: str) -> dict[str, Any]:
     if family == "linear":
         settings = [{"strength": 10.0**power} for power in (0, -1, 1, 2)]
         if task.is_classification:
-            settings = [{"freedom": 10.0**power} for power in (0, -1, 1)]
+            settings = [{"freedom": value} for value in (3.0, 0.3, 30.0)]
         return {**common, "settings": settings}
     pairs = [(0.3, 3.0), (0.1, 10.0), (1.0, 3.0)]
     if task.is_classification:
