@@ -57,7 +57,8 @@ def test_rows_of_odd_width_are_left_to_the_careful_reader(monkeypatch: pytest.Mo
 
 def test_rows_of_a_stored_table_come_alone(tmp_path: Path) -> None:
     """Rows by position, in the asked order and as often as asked, are those of the whole table."""
-    frame = pd.DataFrame({"x": np.arange(50.0), "t": [f"t{row % 9}" if row % 4 else np.nan for row in range(50)]})
+    texts = pd.Series([f"t{row % 9}" if row % 4 else np.nan for row in range(50)], dtype=object)
+    frame = pd.DataFrame({"x": np.arange(50.0), "t": texts})
     tables.write_arrow(frame, tmp_path / "t.arrow")
     rows = np.array([7, 3, 3, 49, 0])
     part = tables.read_arrow(tmp_path / "t.arrow", rows=rows)
@@ -66,7 +67,7 @@ def test_rows_of_a_stored_table_come_alone(tmp_path: Path) -> None:
 
 def test_numbers_of_a_large_table_stay_in_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are mapped, outlive the file's name, and pandas copies them before it changes anything."""
-    frame = pd.DataFrame({"x": np.arange(1000.0), "t": ["a", "b"] * 500})
+    frame = pd.DataFrame({"x": np.arange(1000.0), "t": pd.Series(["a", "b"] * 500, dtype=object)})
     path = tmp_path / "t.arrow"
     tables.write_arrow(frame, path)
     monkeypatch.setattr(tables, "LARGE_FILE", 1)

@@ -9,6 +9,7 @@ from typing import Any
 from state.profile import Profile
 from state.task import Task
 from tools.recipes.columns import columns_for
+from tools.recipes.recipe import wants_absolute
 
 Params = dict[str, Any]
 
@@ -73,7 +74,13 @@ def _robust(params: Params, task: Task, profile: Profile) -> Params | None:
     if "lgb" in params and params["lgb"].get("objective") == "regression":
         # Quadratic up to about two standard deviations of the bulk, linear beyond.
         return _lgb(params, objective="huber", alpha=float(f"{2 * spread / 1.349:.3g}"))
-    return {**params, "loss": "absolute_error"} if params.get("loss") == "" else None
+    return None
+
+
+def _absolute(params: Params, task: Task, profile: Profile) -> Params | None:
+    if task.kind != "regression" or not wants_absolute(task) or params.get("loss") != "":
+        return None
+    return {**params, "loss": "absolute_error"}
 
 
 def _slower(params: Params, task: Task, profile: Profile) -> Params | None:
@@ -147,6 +154,7 @@ CHANGES = [
         _milder_fit,
     ),
     Change("robust", "a loss that outliers pull less", frozenset({"skewed-target", "residuals", "outliers"}), _robust),
+    Change("absolute", "absolute errors, as the metric counts them", frozenset({"residuals", "refine"}), _absolute),
     Change("deeper", "finer splits", frozenset({"underfit", "segment", "residuals"}), _deeper),
     Change(
         "slower",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from state.candidate import Plan
@@ -24,7 +23,6 @@ from tools.recipes.recipe import (
     most_rows,
     only_sequences,
     relative,
-    wants_absolute,
 )
 
 
@@ -152,30 +150,18 @@ def _histogram_params(task: Task, profile: Profile) -> dict[str, Any]:
 
 def _histogram_variants(task: Task, profile: Profile) -> list[Variant]:
     params = _histogram_params(task, profile)
-    plain = _histogram_variant(task, params)
-    if task.kind != "regression" or not wants_absolute(task):
-        return [plain]
-    absolute = replace(
-        plain,
-        key="histogram-absolute",
-        title=f"{plain.title}, absolute errors",
-        params={**params, "loss": "absolute_error"},
-        training=f"absolute errors, as the metric counts them; {plain.training}",
-    )
-    return [plain, absolute]
-
-
-def _histogram_variant(task: Task, params: dict[str, Any]) -> Variant:
-    return Variant(
-        key="histogram",
-        title="Histogram boosting on a cleaned table (skrub)",
-        why="The table is read column by column as it comes: categories stay categories, many-valued texts become "
-        "short fingerprints, dates become parts, missing values are left to the trees.",
-        params=params,
-        representation="skrub TableVectorizer with native categories and hashed fingerprints of texts",
-        architecture=f"{_named('HistGradientBoosting', task)}, {params['leaves']} leaves, rate {params['rate']}",
-        training="rounds chosen on inner validation rows",
-    )
+    return [
+        Variant(
+            key="histogram",
+            title="Histogram boosting on a cleaned table (skrub)",
+            why="The table is read column by column as it comes: categories stay categories, many-valued texts become "
+            "short fingerprints, dates become parts, missing values are left to the trees.",
+            params=params,
+            representation="skrub TableVectorizer with native categories and hashed fingerprints of texts",
+            architecture=f"{_named('HistGradientBoosting', task)}, {params['leaves']} leaves, rate {params['rate']}",
+            training="rounds chosen on inner validation rows",
+        )
+    ]
 
 
 def _write_histogram(plan: Plan, task: Task, profile: Profile) -> str:

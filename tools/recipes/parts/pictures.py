@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -77,10 +78,16 @@ def textures(pixels: np.ndarray) -> np.ndarray:
     return np.hstack([np.stack([(part == code).mean(axis=(1, 2)) for code in range(10)], axis=1) for part in parts])
 
 
-def few_directions(table: np.ndarray, most: int, seed: int) -> PCA:
-    """The main directions of a table, at most so many."""
+def few_directions(table: np.ndarray, most: int, seed: int) -> dict[str, np.ndarray]:
+    """The main directions of a table, at most so many, as {middle, directions (width, count)}."""
     count = max(1, min(most, len(table) - 1, table.shape[1]))
-    return PCA(count, svd_solver="randomized", random_state=seed).fit(table)
+    found = PCA(count, svd_solver="randomized", random_state=seed).fit(table)
+    return {"middle": found.mean_, "directions": np.ascontiguousarray(found.components_.T)}
+
+
+def along(table: np.ndarray, found: Mapping[str, np.ndarray]) -> np.ndarray:
+    """How far each row of a table lies along the directions that were found."""
+    return np.asarray((table - found["middle"]) @ found["directions"])
 
 
 def descriptors(X: pd.DataFrame, column: str, side: int, grey: bool) -> dict[str, np.ndarray]:
