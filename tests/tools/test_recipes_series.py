@@ -11,8 +11,8 @@ import pytest
 from tests.support.recipe_cases import framed
 from tools.naive import seasonal_naive
 from tools.recipes.parts.lags import carried, drawn_leads, past_of, reach_of, trailing, window_of
-from tools.recipes.parts.methods import fit_methods, look_ahead, method_pool, smooth, theta
-from tools.recipes.parts.seasons import phase_means, season_shown, seasons_in
+from tools.recipes.parts.methods import fit_methods, look_ahead, method_pool, smooth
+from tools.recipes.parts.seasons import season_shown, seasons_in
 
 
 def _waves(count: int, lengths: dict[int, float], *, slope: float = 0.0, noise: float = 0.1) -> np.ndarray:
@@ -52,13 +52,6 @@ def test_dated_series_have_the_seasons_of_their_step(step: str, count: int, expe
     assert seasons_in(np.zeros((1, count)), step) == expected
 
 
-def test_phase_means_are_those_of_a_pure_season() -> None:
-    """Of a repeated pattern on a straight line the decomposition gives the pattern."""
-    pattern = np.array([3.0, -1.0, 0.0, -2.0])
-    grid = (np.tile(pattern, 6) + 0.5 * np.arange(24))[None, :]
-    assert np.allclose(phase_means(grid, 4)[0], pattern - pattern.mean(), atol=1e-9)
-
-
 def test_settings_fitted_together_are_those_fitted_alone() -> None:
     """Smoothing many settings at once changes none of them."""
     grid = np.vstack([_waves(80, {12: 2.0}, slope=0.1), _waves(80, {12: 1.0})])
@@ -68,13 +61,6 @@ def test_settings_fitted_together_are_those_fitted_alone() -> None:
         alone = smooth(grid, 12, {name: np.array([values[number]]) for name, values in rates.items()})[0]
         for part in ("level", "trend", "states"):
             assert np.allclose(both[number][part], alone[part])
-
-
-def test_theta_follows_half_the_trend() -> None:
-    """On a straight line the forecast goes on with half its slope from near its end."""
-    state = theta(2.0 * np.arange(50.0)[None, :], 1, [0.9])[0]
-    assert state["trend"][0] == pytest.approx(1.0)
-    assert 90 < state["level"][0] < 98.1
 
 
 def test_every_method_looks_ahead_finitely() -> None:

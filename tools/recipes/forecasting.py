@@ -49,7 +49,7 @@ def _variants(task: Task, profile: Profile) -> list[Variant]:
             params=params,
             representation="history on a grid of series × periods; seasons of the step, or found by autocorrelation; waves of "
             "the year, week and day, weekdays in each month",
-            architecture="mixture of seasonal repetition, damped exponential smoothing, theta and weighted calendar regression",
+            architecture="mixture of seasonal repetition, damped exponential smoothing and weighted calendar regression",
             training="weights by repeated selection on held-back ends of the history",
         )
     ]

@@ -1,4 +1,4 @@
-"""Methods that look ahead from a history on a grid: past seasons, exponential smoothing, theta, calendar regression."""
+"""Methods that look ahead from a history on a grid: past seasons, exponential smoothing, calendar regression."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tools.recipes.parts.seasons import phase_means
 from tools.recipes.parts.series import calendar, year_of
 
 
@@ -50,24 +49,6 @@ def smooth(grid: np.ndarray, season: int, rates: Mapping[str, np.ndarray]) -> li
         {"level": level[number], "trend": trend[number], "states": turned[:, number].T.copy()}
         for number in range(settings)
     ]
-
-
-def theta(grid: np.ndarray, season: int, levels: list[float]) -> list[dict[str, np.ndarray]]:
-    """Half the straight trend on top of simple smoothing, the season taken off first; one state per level rate.
-
-    (Assimakopoulos and Nikolopoulos, International Journal of Forecasting 16, 2000; as smoothing with drift: Hyndman
-    and Billah, the same 19, 2003.) The trend is that of the last ten seasons, or of sixty periods.
-    """
-    count = grid.shape[1]
-    means = phase_means(grid, season)
-    plain = grid - means[:, np.arange(count) % season]
-    zero = np.zeros(len(levels))
-    smoothed = smooth(plain, 1, {"level": np.array(levels), "trend": zero, "season": zero, "damping": zero})
-    near = plain[:, -max(60, 10 * season) :]
-    slope = np.arange(near.shape[1]) - (near.shape[1] - 1) / 2
-    drift = 0.5 * (near @ slope) / max(float(slope @ slope), 1e-12)
-    states = np.roll(means, -(count % season), axis=1)
-    return [{"level": one["level"], "trend": drift, "states": states} for one in smoothed]
 
 
 def smoothed_ahead(state: Mapping[str, Any], damping: float, rows: np.ndarray, ahead: np.ndarray) -> np.ndarray:
@@ -141,24 +122,23 @@ def mixture(errors: list[np.ndarray], absolute: bool, picks: int) -> np.ndarray:
 def method_pool(
     logs: list[bool], levels: list[float], memories: list[int], waves: int, seasons: list[int], series: int
 ) -> list[dict[str, Any]]:
-    """All methods in several settings: past seasons repeated, exponential smoothing, theta, and calendar regression.
+    """All methods in several settings: past seasons repeated, exponential smoothing, and calendar regression.
 
     seasons: lengths found, shortest first; smoothing takes those that its states can follow, and none.
     """
     short = [season for season in seasons if season <= 700 and season * series <= 100_000]
     pool: list[dict[str, Any]] = [
         {"kind": "repeat", "log": False, "season": season, "seasons": count, "damping": 0.0}
-        for season, count in product(seasons or [1], (1, 2, 3, 5))
+        for season, count in product(seasons[-1:] or [1], (1, 2, 3, 5))
     ]
     for log, length in product(logs, [*short, 1]):
+        # Without a season a series may be a random walk; with one, a level that forgets everything fits accidents.
+        rates_of_level = levels if length > 1 else [*levels, 1.0]
         for level, by_season, damping in product(
-            [*levels, 1.0], (0.1, 0.3) if length > 1 else (0.0,), (0.0, 0.97, 1.0)
+            rates_of_level, (0.1, 0.3) if length > 1 else (0.0,), (0.0, 0.97, 1.0)
         ):
             rates = {"level": level, "trend": 0.05, "by_season": by_season, "damping": damping}
             pool.append({"kind": "smooth", "log": log, "season": length, **rates})
-        pool += [
-            {"kind": "theta", "log": log, "season": length, "level": level, "damping": 1.0} for level in (0.1, 0.3, 0.6)
-        ]
     for log, memory, anchor, trend in product(logs, memories, (0.0, 0.7), (0.0, 0.5, 1.0)):
         shape = {"memory": memory, "anchor": anchor, "trend": trend, "reach": 5, "waves": waves}
         pool.append({"kind": "regress", "log": log, "season": seasons[0] if seasons else 0, **shape})
@@ -198,8 +178,6 @@ def fit_alike(
     season = method["season"] if count > 2 * method["season"] else 1
     if method["kind"] == "repeat":
         return [repeated(grid, method["season"] if method["season"] <= count else 1, method["seasons"])]
-    if method["kind"] == "theta":
-        return theta(grid, season, [one["level"] for one in methods])
     rates = {"level": "level", "trend": "trend", "season": "by_season", "damping": "damping"}
     settings = {name: np.array([one[key] for one in methods]) for name, key in rates.items()}
     return smooth(grid[:, -max(600, 8 * season) :], season, settings)

@@ -17,26 +17,6 @@ def natural_seasons(step: str) -> list[int]:
     return sorted(length for length in lengths if length > 1)
 
 
-def phase_means(grid: np.ndarray, season: int) -> np.ndarray:
-    """How far each phase of a season lies above the moving mean of one season; (series, season), phase 0 first.
-
-    grid: series × periods, at least two seasons long. The classical decomposition, of at most the last eight seasons.
-    """
-    if season <= 1:
-        return np.zeros((len(grid), 1))
-    skipped = max(0, grid.shape[1] // season - 8) * season
-    grid = grid[:, skipped:]
-    sums = np.cumsum(np.pad(grid, ((0, 0), (1, 0))), axis=1)
-    means = (sums[:, season:] - sums[:, :-season]) / season
-    if season % 2 == 0:
-        means = (means[:, :-1] + means[:, 1:]) / 2
-    start = season // 2
-    rest = grid[:, start : start + means.shape[1]] - means
-    phases = (np.arange(rest.shape[1]) + start) % season
-    table = np.stack([rest[:, phases == phase].mean(axis=1) for phase in range(season)], axis=1)
-    return np.asarray(table - table.mean(axis=1, keepdims=True))
-
-
 def autocorrelation(grid: np.ndarray, most: int) -> np.ndarray:
     """Mean autocorrelation of the series at lags 0 … most, once a straight line is taken off each."""
     count = grid.shape[1]
