@@ -100,8 +100,8 @@ def picture(data: bytes, side: int) -> str:
 
 def size_of(data: bytes) -> int:
     """The longer side of an image file in pixels, from its head. Raises ValueError as `picture` does."""
-    image = _opened(data)
-    return max(image.size)
+    width, height = _opened(data).size
+    return int(max(width, height))
 
 
 def _opened(data: bytes) -> Any:

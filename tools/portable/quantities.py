@@ -72,6 +72,7 @@ def duration(text: str) -> float:
     text = text.strip()
     if not any(map(str.isdigit, text)):
         return float("nan")
+    parts: tuple[tuple[str | None, float], ...]
     if clock := _CLOCK.fullmatch(text):
         sign, days, hours, minutes, seconds = clock.groups()
         parts = (days, 86_400.0), (hours, 3_600.0), (minutes, 60.0), (seconds, 1.0)

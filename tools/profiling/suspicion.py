@@ -142,7 +142,7 @@ def _regression_suspicion(column: Column, target: Column, rows: NDArray[np.int64
         strength = max(linear**2, ranks**2)
         if strength > NEARLY:
             return "nearly predicts the target alone", f"R² of {strength:.5f} with the target, alone"
-    explained, covered = _explained_by_value(column.codes[rows], y)
+    explained, covered = _explained_by_value(column.codes[rows].astype(np.int64), y)
     if covered > 0.8 and explained > NEARLY:
         return "nearly predicts the target alone", f"its values alone explain R² = {explained:.5f} of unseen rows"
     return None
@@ -163,7 +163,7 @@ def _explained_by_value(codes: NDArray[np.int64], y: NDArray[np.float64]) -> tup
 
 
 def _class_suspicion(column: Column, target: Column, rows: NDArray[np.int64]) -> Suspect | None:
-    y = target.codes[rows]
+    y = target.codes[rows].astype(np.int64)
     sizes = np.bincount(y)
     sizes = sizes[sizes > 0]
     if len(sizes) < 2 or sizes.min() < 10:  # a few rows are told apart by accident
@@ -180,7 +180,7 @@ def _class_suspicion(column: Column, target: Column, rows: NDArray[np.int64]) ->
         if len(sizes) == 2 and known.mean() > 0.95:
             strength = max(strength, _area(column.numbers[rows][known], y[known] == y.max()))
     else:
-        strength = 1 - _majority_error(column.codes[rows] + 1, y) / chance
+        strength = 1 - _majority_error(column.codes[rows].astype(np.int64) + 1, y) / chance
     if strength > NEARLY:
         return "nearly predicts the target alone", f"tells the classes apart alone (strength {strength:.5f} of 1)"
     return None

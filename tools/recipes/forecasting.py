@@ -129,11 +129,20 @@ def _other_columns(task: Task, profile: Profile) -> Columns:
     """Columns that are known at the time that is forecast: all but the time and the names of the series."""
     columns = columns_for(task, profile)
     left_out = {task.time_column, *series_columns(task)}
-    ways = {
-        way: [name for name in getattr(columns, way) if name not in left_out]
-        for way in ("numbers", "codes", "means", "texts", "dates")
-    }
-    return replace(columns, **ways, sequences=[])
+
+    def rest(names: list[str]) -> list[str]:
+        return [name for name in names if name not in left_out]
+
+    return replace(
+        columns,
+        numbers=rest(columns.numbers),
+        codes=rest(columns.codes),
+        means=rest(columns.means),
+        texts=rest(columns.texts),
+        dates=rest(columns.dates),
+        sequences=[],
+        images=[],
+    )
 
 
 def _any(columns: Columns) -> bool:

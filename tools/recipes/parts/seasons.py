@@ -26,7 +26,7 @@ def autocorrelation(grid: np.ndarray, most: int) -> np.ndarray:
     spread = np.maximum((rest**2).sum(axis=1), 1e-12)
     lags = [(rest[:, lag:] * rest[:, : count - lag]).sum(axis=1) / spread for lag in range(most + 1)]
     # Lags far apart have fewer pairs; as they stand they would look weaker than they are.
-    return np.array([lag.mean() for lag in lags]) * count / (count - np.arange(most + 1))
+    return np.asarray(np.array([lag.mean() for lag in lags]) * count / (count - np.arange(most + 1)))
 
 
 def season_shown(grid: np.ndarray) -> int:
