@@ -91,7 +91,9 @@ def start(
     run = register_run(catalogue, run_id, settings)
     catalogue.close()
     crash_point("after-register")
-    return run_async(_drive(run, settings, {}, request=request, listener=listener, began=began))
+    drive = _drive(run, settings, {}, request=request, listener=listener, began=began)
+    del request, frame
+    return run_async(drive)
 
 
 def resume(
@@ -164,7 +166,7 @@ async def _drive(
         desk = open_workbench(run.id, settings, budget=budget)
         drive.when_lost = desk.abandon
         budget.persist = lambda seconds: desk.catalogue.add_active_seconds(run.id, seconds)
-        desk.request = request
+        desk.request, request = request, None  # the analyst lets go of it, and then nobody holds it
         if listener is not None:
             desk.listeners.append(listener)
         desk.say(

@@ -41,6 +41,7 @@ def analyst(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         profile=desk.artifacts.put_json(profile.plain()),
     )
     remember(desk, request, brief.plain())
+    desk.request = None  # what comes next reads the stored copy; a large table is not held twice
     for note in [request.target_reason, *table.notes, *profile.notes]:
         if note:
             desk.note(note, "analyst")

@@ -23,7 +23,7 @@ def examiner(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     frame = desk.artifacts.get_frame(brief.table)
     task = frame_task(desk.settings, frame, desk.profile(brief.profile), brief.target)
     labels, labelled = canonical_labels(frame[task.target], task.kind)
-    frame = frame[labelled].reset_index(drop=True)
+    frame = frame if labelled.all() else frame[labelled].reset_index(drop=True)
     test = None
     if brief.test_table is not None:
         given = desk.artifacts.get_frame(brief.test_table)

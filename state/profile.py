@@ -32,7 +32,8 @@ class ColumnProfile(Record):
     """Up to five values, cut to 60 characters."""
     stats: dict[str, Any] = Field(default_factory=dict)
     """numeric: mean, std, min, q25, median, q75, max, skew, zeros, outliers, integer · category: top (value → count) ·
-    text: mean_words, mean_chars, max_chars · datetime: first, last, step · sequence: alphabet, mean_length."""
+    text: mean_words, mean_chars, max_chars · datetime: first, last, step · sequence: alphabet, mean_length · image: side, grey (share of
+    pictures without colour)."""
     histogram: list[list[float]] = Field(default_factory=list)
     """numeric and datetime only: [left edge, count] of up to 20 equal bins, for the report."""
     suspicion: Suspicion | None = None
@@ -71,7 +72,7 @@ class Profile(Record):
     notes: list[str] = Field(default_factory=list)
     """Sentences a person wants to read: what was parsed, dropped, suspicious."""
     traits: list[str] = Field(default_factory=list)
-    """Short tags that plans and lessons are chosen by: small, wide, large, text, sequence, dates, categories,
+    """Short tags that plans and lessons are chosen by: small, wide, large, text, sequence, image, dates, categories,
     high-cardinality, missing, imbalanced, skewed-target, forecast, groups, many-classes, numeric-only."""
 
     def column(self, name: str) -> ColumnProfile | None:

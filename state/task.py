@@ -9,8 +9,9 @@ from pydantic import Field
 from state.records import Record
 
 TaskKind = Literal["binary", "multiclass", "regression"]
-FeatureKind = Literal["numeric", "category", "text", "datetime", "sequence"]
-"""numeric: numbers · category: short repeated strings · text: free text · datetime: parsed dates · sequence: DNA, RNA, protein."""
+FeatureKind = Literal["numeric", "category", "text", "datetime", "sequence", "image"]
+"""numeric: numbers · category: short repeated strings · text: free text · datetime: parsed dates · sequence: DNA, RNA, protein ·
+image: a small picture written as text (tools/portable/images.py)."""
 SplitKind = Literal["random", "stratified", "group", "time", "given"]
 Label = str | int | float | bool
 

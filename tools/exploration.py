@@ -14,6 +14,8 @@ from tools.selection import OutOfFold
 
 Array = np.ndarray
 
+MOST_ROWS = 50_000
+"""Rows that findings are looked for in, evenly spaced."""
 _MOST_SEGMENTS = 3
 
 
@@ -24,6 +26,9 @@ def explore_predictions(
 
     `prefix` begins every finding's id, so that ids stay unique over iterations.
     """
+    if len(part.rows) > MOST_ROWS:
+        some = np.linspace(0, len(part.rows) - 1, MOST_ROWS).astype(np.int64)
+        part = OutOfFold(part.rows[some], part.values[some])
     truth = labels[part.rows]
     facts = (
         _classification_facts(task, truth, part.values)
@@ -47,7 +52,7 @@ def worst_rows(
     answers = part.values if decided is None else decided
     truth = labels[part.rows]
     errors = _row_errors(task, truth, part.values)
-    shown = [feature.name for feature in task.features][:6]
+    shown = [feature.name for feature in task.features if feature.kind != "image"][:6]
     rows = []
     for place in np.argsort(-errors, kind="stable")[:most]:
         said = task.classes[int(answers[place].argmax())] if task.is_classification else part.values[place]

@@ -33,6 +33,7 @@ DATA_LIBRARIES = frozenset(
 STANDARD_LIBRARY = frozenset(
     {
         "__future__",
+        "base64",
         "collections",
         "dataclasses",
         "datetime",

@@ -240,23 +240,22 @@ def prepare(
         table, answers = test
         place = np.random.default_rng(_secret(*test)).permutation(len(answers))
     # Shuffled like the others: a program asked for rows in the order of a sorted file would know them by their place.
-    sealed_frame, sealed_labels = table.iloc[place], answers[place]
-    known = _label_frame(frame.iloc[dealt.open_rows], labels[dealt.open_rows], dealt.open_rows, task)
-    hidden = _label_frame(sealed_frame, sealed_labels, place, task)
+    known = _label_frame(frame, labels[dealt.open_rows], dealt.open_rows, task)
+    hidden = _label_frame(table, answers[place], place, task)
     matrix = dealing.numbered(dealt.folds, len(dealt.open_rows))
     everyone = np.arange(len(dealt.open_rows))
     return Prepared(
-        features=artifacts.put_frame(frame[names].iloc[dealt.open_rows].reset_index(drop=True)),
+        features=artifacts.put_frame(_picked(frame, names, dealt.open_rows)),
         labels=artifacts.put_frame(known),
         folds=artifacts.put_frame(pd.DataFrame({f"fold_{i}": matrix[:, i] for i in range(matrix.shape[1])})),
         train_files=[artifacts.put_frame(_rows_of(train, known)) for train, _ in dealt.folds],
         valid_files=[artifacts.put_frame(pd.DataFrame({"row": valid})) for _, valid in dealt.folds],
         train_all=artifacts.put_frame(_rows_of(everyone, known)),
-        sealed_features=artifacts.put_frame(sealed_frame[names].reset_index(drop=True)),
+        sealed_features=artifacts.put_frame(_picked(table, names, place)),
         sealed_labels=artifacts.put_frame(hidden),
         sealed_key=_sealed_key(source, task, None if test is None else test[0]),
         rows=len(dealt.open_rows),
-        sealed_rows=len(sealed_frame),
+        sealed_rows=len(place),
         read_spec=read_spec,
         source=source,
     )
@@ -280,8 +279,16 @@ def _refuse_test(test: pd.DataFrame, labels: Labels, names: list[str], task: Tas
         raise InputError(problems)
 
 
-def _label_frame(frame: pd.DataFrame, labels: Labels, place: Rows, task: Task) -> pd.DataFrame:
+def _picked(frame: pd.DataFrame, names: list[str], rows: Rows) -> pd.DataFrame:
+    """Some rows of some columns, copied once, column by column."""
+    return pd.DataFrame({name: frame[name].to_numpy()[rows] for name in names}, copy=False)
+
+
+def _label_frame(whole: pd.DataFrame, labels: Labels, place: Rows, task: Task) -> pd.DataFrame:
+    """Labels of the rows at `place` of a table, and what is needed to review the borders between them."""
     table = pd.DataFrame({"label": pd.Series(list(labels)), "source_row": place})
+    used = [name for name in [*task.group_columns, task.time_column] if name in whole]
+    frame = whole[list(dict.fromkeys(used))].iloc[place]
     if task.split.kind == "group":
         keys = [frame[name] for name in task.group_columns if name in frame]
         if keys:

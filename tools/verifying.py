@@ -6,6 +6,7 @@ interpreter the person names). Nothing of it is ever loaded by this process.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,6 +18,7 @@ from state.records import Record
 from tools.release.checking import MANIFEST, differences, manifest_hash, read_manifest
 from tools.release.known import needs_sandbox, run_of_folder, run_of_hash, sandbox_for
 from tools.release.original import find_data
+from tools.release.predicting import has_images, with_pictures
 from tools.release.proofs import Proof, compared, differing_from, failed, passed, skipped, table_of
 from tools.release.running import Interpreter, Ran, Runner, release_files
 from tools.store import RunRow
@@ -86,6 +88,10 @@ def verify_release(
         return found
     with tempfile.TemporaryDirectory(prefix="modelwright-") as scratch:
         sources, origin = find_data(manifest, data, Path(scratch))
+        if has_images(manifest):
+            schema = json.loads((folder / "model_inference" / "schema.json").read_text("utf-8"))
+            target = {schema["target"]: schema["read"]["columns"][schema["target"]]}
+            sources = [with_pictures(path, manifest, Path(scratch), target=target) for path in sources]
         with _runner(manifest, sha256, python) as runner:
             files_in = release_files(folder)
             tell("predicting the example rows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from tools.profiling.profile import profile_table
 from tools.recipes.catalogue import applicable, find_recipe, write_program
 
 SMALL = {"rounds": 25, "trees": 20, "members": 1, "components": 4, "landmarks": 30, "picks": 3, "inner": 2}
+SMALL |= {"directions": 6, "leads": 2}
 """Sizes that keep a test short; a plan takes those its recipe knows."""
 
 
@@ -201,6 +203,34 @@ def marks_classes() -> Case:
     return framed("active", frame, "active")
 
 
+def _pictures(marks: np.ndarray, seed: int, channels: int) -> list[str]:
+    """Pictures of 16 × 16 pixels with a bar whose place and brightness follow the marks (0 … 3), on noise."""
+    rng = np.random.default_rng(seed)
+    cells = []
+    for mark in marks:
+        pixels = rng.integers(0, 60, (16, 16, channels))
+        bar = slice(4 * int(mark), 4 * int(mark) + 3)
+        pixels[bar if mark % 2 < 1 else slice(None), bar if mark % 2 >= 1 else slice(None)] += int(100 + 30 * mark)
+        code = base64.b64encode(pixels.astype(np.uint8).tobytes()).decode()
+        cells.append(f"image:16x16x{channels}:{code}")
+    return cells
+
+
+@functools.cache
+def picture_classes() -> Case:
+    marks = np.random.default_rng(21).integers(0, 3, 110)
+    size = np.random.default_rng(22).normal(size=110).round(3)
+    frame = pd.DataFrame({"photo": _pictures(marks, 23, 1), "size": size, "kind": [f"kind {mark}" for mark in marks]})
+    return framed("pictures", frame, "kind")
+
+
+@functools.cache
+def picture_values() -> Case:
+    marks = np.random.default_rng(24).uniform(0, 3.9, 90)
+    frame = pd.DataFrame({"photo": _pictures(marks, 25, 3), "light": (marks * 10).round(2)})
+    return framed("shades", frame, "light")
+
+
 CASES = {
     "binary": mixed_binary,
     "classes": mixed_classes,
@@ -210,6 +240,8 @@ CASES = {
     "active": marks_classes,
     "dna": dna_values,
     "protein": protein_classes,
+    "pictures": picture_classes,
+    "shades": picture_values,
     "series": one_series,
     "panel": many_series,
 }

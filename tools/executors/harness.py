@@ -41,6 +41,8 @@ DONE, ERROR, MEMORY, BAD_OUTPUT, DISK = 0, 1, 3, 4, 5
 """Exit codes of a child."""
 PORTABLE = "modelwright_portable"
 """Name the warm parent gives to the folder `tools/portable`."""
+BATCH = 50_000
+"""Rows predicted at a time; bounds memory, changes no prediction."""
 _LINES = 60
 _OWN_LINES = 24
 _SMALL, _MOST_KEPT = 2**20, 64 * 2**20
@@ -115,48 +117,42 @@ def _sandbox_note(error: BaseException, tier: str) -> str:
 
 
 def _fold(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
-    program, features, model, facts = _fitted(inputs, request)
-    rows = _rows(inputs / "valid.arrow")
+    program, model, facts = _fitted(inputs, request)
+    frame = _features(inputs, "valid.arrow")
     started = time.perf_counter()
-    predictions = _predict(program, model, _take(features, rows))
+    predictions = _predict(program, model, frame)
     facts.update(predict_seconds=time.perf_counter() - started, rows=len(predictions))
     _save_array(out / "predictions.npy", predictions)
     if "model_format" in request["params"]:
-        facts.update(_latency(program, model, features, rows, facts["predict_seconds"]))
+        facts.update(_latency(program, model, frame, facts["predict_seconds"]))
         facts.update(_saved(program, model, out / "model"))
         # Several of each candidate lie in the store; one of a small table is quickly made again. No clock decides here:
         # a job that is repeated must leave the same.
-        large = facts["train_rows"] * len(features.columns) >= _LARGE_TABLE
+        large = facts["train_rows"] * len(frame.columns) >= _LARGE_TABLE
         if facts["model_bytes"] > (_MOST_KEPT if large else _SMALL):
             shutil.rmtree(out / "model")
     _write_json(out / "result.json", facts)
 
 
-def _latency(
-    program: ModuleType, model: Any, features: pd.DataFrame, rows: np.ndarray, first: float
-) -> dict[str, float]:
+def _latency(program: ModuleType, model: Any, frame: pd.DataFrame, first: float) -> dict[str, float]:
     """{predict_ms}: milliseconds to predict 1,000 rows in one call, the model being warm. first: seconds of all rows.
 
     Rows are taken again where there are fewer. Scaled from the first call where that took long; empty when a program
     cannot predict a row twice, which is no failure of the fold.
     """
-    if len(rows) >= _LATENCY_ROWS and first > _LONG:
-        return {"predict_ms": 1000 * first * _LATENCY_ROWS / len(rows)}
+    import numpy as np
+
+    if len(frame) >= _LATENCY_ROWS and first > _LONG:
+        return {"predict_ms": 1000 * first * _LATENCY_ROWS / len(frame)}
     if first > _LONG:
         return {"predict_ms": 1000 * first}
-    frame = _take(features, _cycled(rows))
+    rows = frame.take(np.resize(np.arange(len(frame)), _LATENCY_ROWS)).reset_index(drop=True)
     started = time.perf_counter()
     try:
-        _predict(program, model, frame)
+        _predict(program, model, rows)
     except (ArithmeticError, BadOutputError, LookupError, RuntimeError, TypeError, ValueError):
         return {}
     return {"predict_ms": 1000 * (time.perf_counter() - started)}
-
-
-def _cycled(rows: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    return np.resize(rows, _LATENCY_ROWS)
 
 
 def _saved(program: ModuleType, model: Any, folder: Path) -> dict[str, Any]:
@@ -172,10 +168,11 @@ def _saved(program: ModuleType, model: Any, folder: Path) -> dict[str, Any]:
 
 
 def _fit(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
-    program, features, model, facts = _fitted(inputs, request)
+    program, model, facts = _fitted(inputs, request)
     if (inputs / "probe.arrow").exists():
+        frame = _features(inputs, "probe.arrow")
         started = time.perf_counter()
-        probe = _predict(program, model, _take(features, _rows(inputs / "probe.arrow")))
+        probe = _predict(program, model, frame)
         facts.update(predict_seconds=time.perf_counter() - started)
         _save_array(out / "probe.npy", probe)
     facts.update(_saved(program, model, out / "model"))
@@ -185,7 +182,8 @@ def _fit(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
 def _predict_saved(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
     _seed(int(request["params"].get("seed", 0)))
     program = _load_program(inputs / "program.py")
-    features = portable("tables").read_arrow(inputs / "features.arrow")
+    # A view: what a program writes into it goes into a copy, for the file itself may be mapped read-only.
+    features = portable("tables").read_arrow(inputs / "features.arrow").iloc[:]
     seconds, parts = 0.0, []
     for folder in request["params"].get("models", [""]):
         if request["params"].get("own_saving"):
@@ -211,8 +209,8 @@ def _beside(parts: list[np.ndarray]) -> np.ndarray:
 def _explain(inputs: Path, out: Path, request: Mapping[str, Any]) -> None:
     import numpy as np
 
-    program, features, model, facts = _fitted(inputs, request)
-    frame = _take(features, _rows(inputs / "valid.arrow"))
+    program, model, facts = _fitted(inputs, request)
+    frame = _features(inputs, "valid.arrow")
     started = time.perf_counter()
     predictions = _predict(program, model, frame.copy())
     generator = np.random.default_rng(int(request["params"].get("seed", 0)))
@@ -272,16 +270,15 @@ def _load_program(path: Path) -> ModuleType:
     return module
 
 
-def _fitted(inputs: Path, request: Mapping[str, Any]) -> tuple[ModuleType, pd.DataFrame, Any, dict[str, Any]]:
-    """Load program and data and fit. Returns (program, all features, model, first facts for result.json)."""
+def _fitted(inputs: Path, request: Mapping[str, Any]) -> tuple[ModuleType, Any, dict[str, Any]]:
+    """Load program and training rows and fit. Returns (program, model, first facts for result.json)."""
     params = request["params"]
     seed = int(params.get("seed", 0))
     _seed(seed)
     program = _load_program(inputs / "program.py")
-    features = portable("tables").read_arrow(inputs / "features.arrow")
     train = portable("tables").read_arrow(inputs / "train.arrow")
     labels = _labels(train["label"], params["task"])
-    frame = _take(features, train["row"].to_numpy().astype("int64"))
+    frame = _features(inputs, "train.arrow")
     started = time.perf_counter()
     model = program.fit(
         frame,
@@ -294,7 +291,7 @@ def _fitted(inputs: Path, request: Mapping[str, Any]) -> tuple[ModuleType, pd.Da
     facts: dict[str, Any] = {"fit_seconds": time.perf_counter() - started, "train_rows": len(labels)}
     effective = model.get("effective") if isinstance(model, Mapping) else None
     facts["effective"] = plain(effective) if effective else {}
-    return program, features, model, facts
+    return program, model, facts
 
 
 def _seed(seed: int) -> None:
@@ -315,20 +312,33 @@ def _labels(values: pd.Series, task: Mapping[str, Any]) -> pd.Series:
     return pd.Series([str(label) for label in values], dtype="object", name="label")
 
 
-def _rows(path: Path) -> np.ndarray:
-    rows: np.ndarray = portable("tables").read_arrow(path)["row"].to_numpy().astype("int64")
-    return rows
-
-
-def _take(features: pd.DataFrame, rows: np.ndarray) -> pd.DataFrame:
-    """The named rows, in that order, with a plain index."""
-    return features.take(rows).reset_index(drop=True)
+def _features(inputs: Path, file: str) -> pd.DataFrame:
+    """The rows of features.arrow that a file names in its column `row`, in that order; no other row is copied."""
+    tables = portable("tables")
+    rows = tables.read_arrow(inputs / file, ["row"])["row"].to_numpy().astype("int64")
+    frame: pd.DataFrame = tables.read_arrow(inputs / "features.arrow", rows=rows)
+    return frame
 
 
 def _predict(program: ModuleType, model: Any, frame: pd.DataFrame) -> np.ndarray:
+    """Predictions of all rows, of many in batches, as a release makes them: what a row needs does not add up."""
     import numpy as np
 
-    values = program.predict(model, frame)
+    starts = range(0, max(1, len(frame)), BATCH)
+    if len(starts) == 1:
+        return _numbers(program.predict(model, frame))
+    parts = [
+        _numbers(program.predict(model, frame.iloc[start : start + BATCH].reset_index(drop=True))) for start in starts
+    ]
+    try:
+        return np.concatenate(parts)
+    except ValueError as error:
+        raise BadOutputError(f"predict returned arrays of different shapes for parts of a table: {error}") from error
+
+
+def _numbers(values: Any) -> np.ndarray:
+    import numpy as np
+
     try:
         return np.ascontiguousarray(values, dtype="float64")
     except (TypeError, ValueError) as error:

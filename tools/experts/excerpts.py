@@ -95,7 +95,7 @@ def _column(column: ColumnProfile) -> dict[str, Any]:
     if column.suspicion is not None:
         facts["suspicion"] = column.suspicion
         facts["evidence"] = masked(_cut(column.evidence, 200))
-    if column.kind in ("text", "sequence") or column.suspicion == "identifier":
+    if column.kind in ("text", "sequence", "image") or column.suspicion == "identifier":
         facts["stats"].pop("top", None)  # values of free text and of identifiers are rows of somebody
     else:
         facts["examples"] = [masked(_cut(example, 60)) for example in column.examples[:5]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-ColumnType = Literal["number", "datetime", "text"]
+ColumnType = Literal["number", "datetime", "text", "image"]
 
 STANDARD_MISSING = (
     "", "?", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-NaN", "-nan", "NULL", "null", "NaT",
@@ -47,6 +47,10 @@ class Column:
     """True when a comma or point in it may mean thousands or decimals; the other columns of the file decide."""
     remarks: list[tuple[str, str]] = field(default_factory=list)
     """(what was done, detail of this column): columns with the same remark make one sentence."""
+    unit: str | None = None
+    """Of numbers with a unit: the one they are told in; durations are in seconds (tools/portable/quantities.py)."""
+    side: int | None = None
+    """Of images: pixels a side of the pictures they become."""
     infinite: list[tuple[int, str]] = field(default_factory=list)
     """The first cells too large for a number: (row, text)."""
 
@@ -57,6 +61,10 @@ class Column:
             entry |= {"decimal": self.decimal, "thousands": self.thousands}
         if self.missing is not None:
             entry["missing"] = self.missing
+        if self.unit is not None:
+            entry["unit"] = self.unit
+        if self.side is not None:
+            entry["side"] = self.side
         return entry
 
     def note_markers(self, counts: dict[str, int]) -> None:

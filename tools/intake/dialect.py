@@ -42,6 +42,8 @@ def detect_encoding(data: bytes) -> tuple[str, str]:
     for offset, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         if len(head) > 8 and head[offset::2].count(0) > len(head) * 0.3:
             return name, f"The file is encoded as {name.upper()} without a byte order mark."
+    if data.isascii():
+        return "utf-8", ""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -19,6 +19,7 @@ from tools.portable import reading
 Format = Literal["csv", "parquet", "excel"]
 
 _SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".xls", ".ods", ".gz", ".zip")
+_BLANK = b"\x00\r\n\t \xef\xbb\xbf"
 _SAVE = "save the table as CSV, Parquet or Excel and give that file"
 _PICKLE_CURE = "opening it could run foreign code; load it where you trust it, call df.to_parquet('data.parquet')"
 
@@ -79,7 +80,7 @@ def open_source(path: str | Path) -> Source:
         raise _refuse(target, "may not be read", "change its permissions: chmod u+r") from error
     except OSError as error:
         raise _refuse(target, f"cannot be read ({error.strerror})", "check the disk or the network mount") from error
-    if not raw.strip(b"\x00\r\n\t \xef\xbb\xbf"):
+    if not raw[:4096].strip(_BLANK) and not raw.strip(_BLANK):
         raise _refuse(target, f"is empty ({len(raw)} bytes): there is no header", "check the export that wrote it")
     data = _unpacked(target, raw)
     refused = _refused_kind(data)

@@ -21,6 +21,7 @@ _CURES = {
     "offset": "save the whole file as UTF-8",
     "nested": "write one plain value per cell",
     "pip install": "run that line, then try again",
+    "image file": "bring the files, beside the table or by their absolute paths, or drop the rows",
     "cannot be read": "copy or download it again; it may be incomplete",
     "empty": "check the export that wrote it",
 }
@@ -34,7 +35,7 @@ def listed(names: Iterable[object], most: int = 8) -> str:
 
 def problems_of(error: ValueError, where: str) -> list[Problem]:
     """A reading error as problems, one for each broken line."""
-    faults = error.faults if isinstance(error, reading.BrokenCsvError) else [str(error)]
+    faults: list[str] = getattr(error, "faults", None) or [str(error)]
     problems = []
     for fault in faults:
         cure = next((cure for word, cure in _CURES.items() if word in fault), "check how the file was written")

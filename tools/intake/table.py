@@ -14,11 +14,13 @@ from state.errors import InputError, Problem
 from tools.intake import dialect, structure
 from tools.intake.column import STANDARD_MISSING, Column
 from tools.intake.header import first_row_is_data
+from tools.intake.images import find_images
 from tools.intake.sniff import Source, open_source
 from tools.intake.types import file_signs, infer_columns
 from tools.portable import reading
 
 MIN_ROWS = 20
+_DIALECT_BYTES = 1 << 25
 SPEC_VERSION = 1
 
 
@@ -171,7 +173,9 @@ def _read_csv(source: Source, spec: dict[str, Any], notes: list[str], where: str
         line = source.data.count(b"\n", 0, source.data.find(b"\x00")) + 1
         notes.append(f"{zeros} NUL characters were left out, the first in line {line}.")
     data = reading.to_utf8(source.data, spec["encoding"])
-    found = dialect.detect_dialect(data.decode("utf-8"))
+    # The first records tell; of a large file the rest is not decoded for it.
+    cut = data.rfind(b"\n", 0, _DIALECT_BYTES) + 1 if len(data) > _DIALECT_BYTES else 0
+    found = dialect.detect_dialect(data[: cut or None].decode("utf-8"))
     spec |= {"delimiter": found.delimiter, "quotechar": found.quotechar}
     spec |= {"escape": found.escape} if found.escape else {}
     spec |= {"skip_space": True} if found.skip_space else {}
@@ -221,9 +225,11 @@ def _finish(raw: pd.DataFrame, spec: dict[str, Any], notes: list[str], *, sha: s
         found = infer_columns(raw, semicolons=spec["delimiter"] == ";")
     except ValueError as error:
         raise InputError(structure.problems_of(error, path or "the DataFrame")) from error
+    folder = Path(path).expanduser().resolve().parent if path else Path.cwd()
+    pictures = find_images(raw, found, folder, path or "the DataFrame")
     spec["decimal"], spec["thousands"] = file_signs(found)
     spec["columns"] = {name: column.spec(spec["decimal"], spec["thousands"]) for name, column in found.items()}
-    frame = reading.conform(raw, spec)
+    frame = reading.conform(raw, {**spec, "pictures": pictures})
     infinite = {name: column.infinite for name, column in found.items() if column.infinite}
     return Table(frame, spec, notes + _sentences(found), sha or _frame_sha(frame), path, len(frame), infinite)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -31,7 +32,7 @@ def open_test(path: str, table: Table, target: str) -> tuple[pd.DataFrame, list[
         raise InputError(problems)
     spec = _merged(opened.spec, table.spec)
     try:
-        frame = reading.conform(opened.raw, spec)
+        frame = reading.conform(opened.raw, {**spec, "folder": str(Path(path).expanduser().resolve().parent)})
     except ValueError as error:
         raise InputError(structure.problems_of(error, path)) from error
     problems = _content_problems(opened.raw, frame, path, table, target)
@@ -70,7 +71,7 @@ def _column_problems(opened: RawTable, path: str, table: Table, target: str) -> 
 def _content_problems(raw: pd.DataFrame, frame: pd.DataFrame, path: str, table: Table, target: str) -> list[Problem]:
     problems = []
     for name, column in table.spec["columns"].items():
-        if column["type"] == "text":
+        if column["type"] in ("text", "image"):
             continue
         given = pd.Series(reading.to_text(raw[name], table.spec["missing"]), dtype=object).notna().to_numpy()
         lost = given & frame[name].isna().to_numpy()

@@ -10,6 +10,7 @@ import pandas as pd
 from tools.intake import dates
 from tools.intake.column import ENOUGH, STANDARD_MISSING, Cells, Column, is_special
 from tools.intake.numbers import as_number, note_infinite, plain_number, settle, typed_number
+from tools.intake.quantities import as_duration, as_unit
 from tools.portable import reading
 
 
@@ -52,13 +53,13 @@ def infer_column(values: reading.Series) -> Column:
     elif not cells.texts:
         return Column("number")
     else:
-        found = as_number(cells) or _as_datetime(cells, values) or _text(cells)
+        found = as_number(cells) or as_duration(cells) or _as_datetime(cells, values) or as_unit(cells) or _text(cells)
     if found.type == "text" and pd.api.types.infer_dtype(values, skipna=True).startswith("mixed"):
         found.remarks.append(("Cells of several types were kept as text", ""))
     found.note_markers(cells.markers)
     _note_lost(found, cells)
     if found.type == "number":
-        numbers = reading.parse_numbers(texts, found.decimal or ".", found.thousands)
+        numbers = reading.parse_cells(texts, found.decimal or ".", found.thousands, found.unit)
         note_infinite(found, np.append(numbers, np.nan)[codes], lambda row: texts[codes[row]])
     return found
 
@@ -126,7 +127,7 @@ def _note_lost(found: Column, cells: Cells) -> None:
     if found.type == "text" or found.share == 1.0:
         return
     if found.type == "number":
-        bad = np.isnan(reading.parse_numbers(cells.texts, found.decimal or ".", found.thousands))
+        bad = np.isnan(reading.parse_cells(cells.texts, found.decimal or ".", found.thousands, found.unit))
     else:
         bad = np.isnat(reading.parse_datetimes(cells.texts, found.format))
     noun = "numbers" if found.type == "number" else "dates"

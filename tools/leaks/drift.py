@@ -118,6 +118,8 @@ def _numbers(column: pd.Series[Any], feature: Feature) -> list[NDArray[np.float6
     if feature.kind in {"numeric", "datetime"}:
         return [numbers_of(column)]
     missing = column.isna().to_numpy()
+    if feature.kind == "image":  # what of a picture can be told by its text says nothing
+        return [missing.astype(np.float64)]
     texts = column.astype(object).where(~missing, "").astype(str)
     if feature.kind == "category":
         codes = texts.map(texts.value_counts().rank(method="first")).to_numpy(dtype=np.float64)

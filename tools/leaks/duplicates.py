@@ -25,9 +25,11 @@ Hashes = np.ndarray[Any, np.dtype[np.uint64]]
 
 def row_hashes(sides: Sides) -> tuple[Hashes, Hashes]:
     """One number per row, equal for rows with equal features: of the open rows and of the sealed ones."""
-    both = pd.concat([sides.features, sides.sealed_features], ignore_index=True)
-    hashes = np.asarray(pd.util.hash_pandas_object(both, index=False), dtype=np.uint64)
-    return hashes[: len(sides.features)], hashes[len(sides.features) :]
+    opened, sealed = (
+        np.asarray(pd.util.hash_pandas_object(frame, index=False), dtype=np.uint64)
+        for frame in (sides.features, sides.sealed_features)
+    )
+    return opened, sealed
 
 
 def few_combinations(hashes: Hashes) -> bool:

@@ -57,6 +57,8 @@ def _number_parts(column: pd.Series[Any]) -> list[NDArray[np.float64]]:
 
 def _codes(column: pd.Series[Any], kind: str, texts: int) -> NDArray[np.int64]:
     values = column.to_numpy(dtype=object)
+    if kind == "image":  # the same picture is the same text
+        return np.asarray(pd.factorize(values, use_na_sentinel=False)[0], dtype=np.int64)
     missing = pd.isna(values)
     plain = ["" if gone else str(value) for gone, value in zip(missing, values, strict=True)]
     if kind == "category":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from state.candidate import Finding
 from state.task import Task
 from tools.leaks.encoding import numbers_of
-from tools.leaks.sides import SHOWN, Result, Sides, found, passed, skipped
+from tools.leaks.sides import SHOWN, Result, Sides, found, passed, skipped, spaced
 from tools.profiling.columns import SAMPLE, encode
 from tools.profiling.suspicion import NEARLY, target_suspicion
 
@@ -16,6 +16,7 @@ NAME = "columns that give the target away"
 PAIRS = "pairs of columns that give the target away"
 _CERTAIN = {"copy of the target", "encodes the target"}
 _MOST_PAIRED = 300
+_PAIRED_ROWS = 20_000
 _EXACT = 1e-9
 """Share of the target's variance that a formula of two columns may leave: rounding, not noise."""
 
@@ -73,14 +74,17 @@ def check_pairs(sides: Sides, task: Task) -> Result:
     names = [feature.name for feature in task.features if feature.kind == "numeric"][:_MOST_PAIRED]
     if task.is_classification or len(names) < 2:
         return skipped(PAIRS, "only a regression on two or more numeric columns has such pairs")
-    y = sides.labels.astype(np.float64)
-    matrix = np.column_stack([numbers_of(sides.features[name]) for name in names])
+    every = np.arange(len(sides.labels))
+    rows = every if sides.full else spaced(every, _PAIRED_ROWS)
+    reduced = "" if len(rows) == len(every) else f"{len(rows):,} of {len(every):,} rows looked at"
+    y = sides.labels.astype(np.float64)[rows]
+    matrix = np.column_stack([numbers_of(sides.features[name].iloc[rows]) for name in names])
     ways = {"sum or difference": _formulas(matrix, y)}
     with np.errstate(divide="ignore", invalid="ignore"):
         ways["product or ratio"] = _formulas(np.log(matrix), np.log(y)) if (y > 0).all() else []
     pairs = {pair: way for way, found_pairs in ways.items() for pair in found_pairs}
     if not pairs:
-        return passed(PAIRS, f"no formula of two of {len(names)} columns is the target")
+        return passed(PAIRS, f"no formula of two of {len(names)} columns is the target", reduced=reduced)
     findings = []
     for (one, other), way in list(pairs.items())[:SHOWN]:
         both = [names[one], names[other]]
@@ -96,7 +100,7 @@ def check_pairs(sides: Sides, task: Task) -> Result:
                 data={"columns": both},
             )
         )
-    return found(PAIRS, f"{len(pairs)} pairs of columns make up the target", findings)
+    return found(PAIRS, f"{len(pairs)} pairs of columns make up the target", findings, reduced=reduced)
 
 
 def _formulas(matrix: NDArray[np.float64], y: NDArray[np.float64]) -> list[tuple[int, int]]:

@@ -28,6 +28,8 @@ FULL_COST = 4e10
 _TEXTS, FULL_TEXTS = 3_000, 60_000
 _LEAST = 5
 """Fewer close pairs are an accident."""
+_MOST_ROWS = 200_000
+"""Different rows among which near ones are looked for, evenly spaced."""
 _CROWDED = 0.4
 """Share of the pairs within ten times a distance that lie within it; data without copies have at most a tenth."""
 _REACHES = 0.05 * 10.0 ** -np.arange(0.0, 5.0, 0.5)
@@ -53,9 +55,12 @@ def check_near_duplicates(sides: Sides, task: Task) -> Result:
         return skipped(NAME, f"only {len(first)} different rows")
     if few_combinations(hashes):
         return passed(NAME, "the columns allow few combinations, so rows are close by nature")
-    place = points(_stacked(sides), task.features, FULL_TEXTS if sides.full else _TEXTS)[first]
+    different = len(first)
+    if not sides.full:
+        first = spaced(first, _MOST_ROWS)
+    place = points(_rows_at(sides, first), task.features, FULL_TEXTS if sides.full else _TEXTS)
     near = nearest_rows(place, FULL_COST if sides.full else _COST)
-    reduced = "" if len(near.rows) == len(place) else f"{len(near.rows):,} of {len(place):,} rows looked at"
+    reduced = "" if len(near.rows) == different else f"{len(near.rows):,} of {different:,} rows looked at"
     reach = copy_distance(near.distance)
     if reach is None:
         return passed(NAME, "close rows are as rare as they are among data", reduced=reduced)
@@ -118,8 +123,11 @@ def nearest_rows(place: Points, cost: float) -> Neighbours:
     return Neighbours(rows, candidates[here, best].astype(np.int64), exact[here, best])
 
 
-def _stacked(sides: Sides) -> pd.DataFrame:
-    return pd.concat([sides.features, sides.sealed_features], ignore_index=True)
+def _rows_at(sides: Sides, positions: Rows) -> pd.DataFrame:
+    """The rows at ascending positions among the open rows and, after them, the sealed ones."""
+    count = len(sides.features)
+    opened, sealed = positions[positions < count], positions[positions >= count] - count
+    return pd.concat([sides.features.iloc[opened], sides.sealed_features.iloc[sealed]], ignore_index=True)
 
 
 def _different_rows(sides: Sides) -> tuple[NDArray[np.uint64], Rows]:

@@ -5,11 +5,13 @@ A read spec is a plain JSON mapping:
     {"version": 1, "format": "csv" | "parquet" | "excel",
      "delimiter": ";", "encoding": "utf-8", "decimal": ".", "thousands": null, "missing": ["", "NA", "?"],
      "quotechar": "\\"", "sheet": null,
-     "columns": {name: {"type": "number" | "datetime" | "text", "format": "%Y %b" | null}}}
+     "columns": {name: {"type": "number" | "datetime" | "text" | "image", "format": "%Y %b" | null}}}
 
 Optional keys: "escape" (a character that takes the next one literally), "skip_space" (ignore blanks after a
 delimiter), "header" (false: the first line is data; columns are then called column_1, column_2, …). A column may
-carry its own "missing", "decimal" and "thousands".
+carry its own "missing", "decimal" and "thousands"; one of numbers a "unit" (see quantities.py); one of images has a "side"
+(see images.py), and their paths count from "folder", that of the file when it is read from one. "pictures" holds cells of
+images that are read already.
 
 Frames that come out hold three kinds of columns only: numbers as float64, datetimes as datetime64[ns] without time
 zone (UTC when the source had one), text as object dtype holding str or NaN. Infinite numbers become missing.
@@ -17,8 +19,10 @@ zone (UTC when the source had one), text as object dtype holding str or NaN. Inf
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
+import importlib
 import io
 import re
 import sys
@@ -39,6 +43,7 @@ Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 _CHUNK = 1 << 24
 _END = b"\n\x03"  # a last line of our own: it is swallowed when a quote is still open
 LARGE = 5000  # rows from which the quick way to read numbers is worth its start
+LARGE_FILE = 1 << 25  # bytes from which the memory of reading counts
 _BOMB_RATIO, _BOMB_FLOOR = 200, 1 << 25
 _BOMS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -56,7 +61,8 @@ def read_table(path: str | Path, spec: Spec) -> pd.DataFrame:
     ValueError, naming file and line, when it is no such table, a row has too many fields, or columns are missing.
     """
     try:
-        return conform(read_raw(Path(path).read_bytes(), spec), spec)
+        folder = str(Path(path).resolve().parent)
+        return conform(read_raw(Path(path).read_bytes(), spec), {"folder": folder, **spec})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -182,8 +188,10 @@ def to_utf8(data: bytes, encoding: str = "utf-8") -> bytes:
 
 
 def _as_utf8(data: bytes, encoding: str) -> bytes:
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        data.decode("utf-8")
+        for start in range(0, len(data), _CHUNK):  # decoded whole, a large file would take up to four times its size
+            decoder.decode(data[start : start + _CHUNK], final=start + _CHUNK >= len(data))
     except UnicodeDecodeError:
         return data.decode(encoding).encode("utf-8")
     return data
@@ -211,6 +219,8 @@ def parse_csv(data: bytes, spec: Spec) -> pd.DataFrame:
     single = delimiter.encode() not in data[: data.find(b"\n") + 1 or None]
     if single:  # a blank line is then a missing value, except at start and end
         data = data.strip(b"\r\n") + b"\n"
+    if len(data) >= LARGE_FILE and not single and (cells := _parse_large(data, delimiter, spec)) is not None:
+        return cells
     try:
         return pd.read_csv(
             io.BytesIO(data),
@@ -228,6 +238,45 @@ def parse_csv(data: bytes, spec: Spec) -> pd.DataFrame:
         raise ValueError("the file is empty") from None
     except pd.errors.ParserError as error:
         raise BrokenCsvError(faults(data, {**spec, "delimiter": delimiter}) or [str(error)]) from error
+
+
+def _parse_large(data: bytes, delimiter: str, spec: Spec) -> pd.DataFrame | None:
+    """All cells as text, read by pyarrow in about a quarter of the memory pandas takes for it.
+
+    None where pyarrow is absent or finds a row of another width; pandas then reads the data, or says what is wrong.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.csv
+
+        dtype = pd.StringDtype(na_value=np.nan)
+    except (ImportError, TypeError):  # pandas 2 has no such text
+        return None
+    arrow: Any = pyarrow.csv
+    quote = spec.get("quotechar") or '"'
+    line = data[: data.find(b"\n") + 1 or None].decode("utf-8", "replace")
+    first = next(csv.reader([line], delimiter=delimiter, quotechar=quote), [])
+    names = [str(place) for place in range(len(first))]
+    if spec.get("skip_space") or not names:
+        return None
+    try:
+        table = arrow.read_csv(
+            pa.BufferReader(data),
+            read_options=arrow.ReadOptions(column_names=names, block_size=_CHUNK),
+            parse_options=arrow.ParseOptions(
+                delimiter=delimiter,
+                quote_char=quote,
+                escape_char=spec.get("escape") or False,
+                newlines_in_values=True,
+            ),
+            convert_options=arrow.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False, check_utf8=False
+            ),
+        )
+    except pa.ArrowException:
+        return None
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.large_string(): dtype}.get)
+    return frame.set_axis(range(len(names)), axis=1)
 
 
 def _squeezed(data: bytes) -> bytes:
@@ -364,14 +413,24 @@ def _converted(values: Series, column: Spec, spec: Spec) -> Series:
     if kind == "number":
         decimal = column.get("decimal") or spec.get("decimal") or "."
         thousands = column.get("thousands", spec.get("thousands"))
-        return pd.Series(to_numbers(values, decimal, thousands, markers))
+        return pd.Series(to_numbers(values, decimal, thousands, markers, column.get("unit")))
     if kind == "datetime":
         return pd.Series(to_datetimes(values, column.get("format")))
-    return pd.Series(to_text(values, markers), dtype=object)
+    texts = to_text(values, markers)
+    if kind == "image":
+        images = importlib.import_module(f"{__package__}.images")
+        texts = images.to_images(texts, int(column["side"]), spec.get("folder", "."), spec.get("pictures"))
+    return pd.Series(texts, dtype=object)
 
 
-def to_numbers(values: Series, decimal: str = ".", thousands: str | None = None, missing: Iterable[str] = ()) -> Array:
-    """A column as float64 (n,); what is no number, and infinities, become NaN."""
+def to_numbers(
+    values: Series,
+    decimal: str = ".",
+    thousands: str | None = None,
+    missing: Iterable[str] = (),
+    unit: str | None = None,
+) -> Array:
+    """A column as float64 (n,), texts with a unit in that unit; what is no number, and infinities, become NaN."""
     if pd.api.types.is_timedelta64_dtype(values.dtype):
         numbers = values.dt.total_seconds().to_numpy(dtype=float, na_value=np.nan)
     elif pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_numeric_dtype(values.dtype):
@@ -382,7 +441,7 @@ def to_numbers(values: Series, decimal: str = ".", thousands: str | None = None,
         plain = plain_numbers(values, missing) if decimal == "." and len(values) >= LARGE else None
         if plain is None:
             codes, texts = distinct(values)
-            plain = np.append(parse_numbers(texts, decimal, thousands), np.nan)[codes]
+            plain = np.append(parse_cells(texts, decimal, thousands, unit), np.nan)[codes]
         numbers = plain
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
@@ -447,6 +506,15 @@ def distinct(values: Series) -> tuple[Array, list[str]]:
 
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _MONEY = re.compile(r"[$€£¥₹%\s\u00a0\u202f]|\b(USD|EUR|GBP|CHF|JPY|CAD|AUD|INR|CNY)\b")
+
+
+def parse_cells(texts: list[str], decimal: str, thousands: str | None, unit: str | None) -> Array:
+    """Texts as float64 (n,), with a unit where the column has one (see quantities.py)."""
+    if unit is None:
+        return parse_numbers(texts, decimal, thousands)
+    quantities = importlib.import_module(f"{__package__}.quantities")
+    found: Array = quantities.parse_quantities(texts, unit, lambda text: parse_number(text, decimal, thousands))
+    return found
 
 
 def parse_numbers(texts: list[str], decimal: str = ".", thousands: str | None = None) -> Array:

@@ -29,10 +29,19 @@ def write_arrow(frame: pd.DataFrame, path: str | Path) -> None:
         writer.write_table(table)
 
 
-def read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """The frame in an Arrow IPC file, or only `columns` of it, in their order; the index is 0 … n-1.
+LARGE_FILE = 1 << 26
+"""Bytes from which numbers are left in the mapped file instead of being copied into memory."""
+_FEW_CELLS = 5_000_000
 
-    Raises OSError when the file is absent and ValueError when it is damaged or lacks a column.
+
+def read_arrow(
+    path: str | Path, columns: Sequence[str] | None = None, rows: np.ndarray[Any, Any] | None = None
+) -> pd.DataFrame:
+    """The frame in an Arrow IPC file, or only `columns` or `rows` (positions) of it, in their order; the index is 0 … n-1.
+
+    Only what is asked for is copied into memory, and of a large file that is asked for whole the texts alone: its numbers
+    stay in the mapped file, read-only. Raises OSError when the file is absent and ValueError when it is damaged or lacks
+    a column.
     """
     with pa.memory_map(str(path), "r") as source:
         try:
@@ -43,9 +52,12 @@ def read_arrow(path: str | Path, columns: Sequence[str] | None = None) -> pd.Dat
         if absent:
             raise ValueError(f"{path} lacks the columns {absent}; it has {table.column_names[:20]}")
         wanted = table.column_names if columns is None else list(columns)
-        series = {name: _from_arrow(table.column(name)) for name in wanted}
-        # Built inside the block: the columns still point into the mapped file until pandas has copied them.
-        frame = pd.DataFrame(series, index=pd.RangeIndex(table.num_rows), copy=True)
+        series = {name: _from_arrow(table.column(name), rows) for name in wanted}
+        count = table.num_rows if rows is None else len(rows)
+        large = Path(path).stat().st_size >= LARGE_FILE if rows is None else count * len(wanted) > _FEW_CELLS
+        # Built inside the block: the columns still point into the mapped file until pandas has copied them. Where it does
+        # not copy, they keep the mapping alive. A copy of few cells is one block, on which pandas is quicker.
+        frame = pd.DataFrame(series, index=pd.RangeIndex(count), copy=not large)
     frame.columns = pd.Index(wanted)
     return frame
 
@@ -63,12 +75,13 @@ def _to_arrow(values: pd.Series[Any], name: str) -> pa.Array:
         raise TypeError(f"column {name!r} ({values.dtype}) holds cells that are no text: {error}") from error
 
 
-def _from_arrow(column: pa.ChunkedArray) -> pd.Series[Any]:
+def _from_arrow(column: pa.ChunkedArray, rows: np.ndarray[Any, Any] | None) -> pd.Series[Any]:
     if not pa.types.is_large_string(column.type) and not pa.types.is_string(column.type):
-        return pd.Series(column.to_numpy())
+        values = column.chunk(0).to_numpy(zero_copy_only=False) if column.num_chunks == 1 else column.to_numpy()
+        return pd.Series(values if rows is None else values[rows], copy=False)
     encoded = column.combine_chunks().dictionary_encode()  # equal texts share one Python string
     encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
     pool = np.empty(len(encoded.dictionary) + 1, dtype=object)
     pool[:] = [*encoded.dictionary.to_pylist(), np.nan]
     codes = encoded.indices.fill_null(len(pool) - 1).to_numpy(zero_copy_only=False)
-    return pd.Series(pool[codes], dtype=object)
+    return pd.Series(pool[codes if rows is None else codes[rows]], dtype=object)

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from state.task import FeatureKind
+from tools.portable.images import PREFIX
 from tools.timeline import infer_step
 
 SAMPLE = 20_000
@@ -33,7 +34,7 @@ class Column:
 
     name: str
     series: pd.Series[Any]
-    codes: NDArray[np.int64]
+    codes: NDArray[np.int32]
     """Number of each row's value among `values`; −1 where missing."""
     values: NDArray[Any]
     """The distinct values."""
@@ -58,18 +59,19 @@ class Column:
     def distinct(self) -> int:
         return len(self.values)
 
-    @cached_property
+    @property
     def numbers(self) -> NDArray[np.float64]:
         """Values as floats, NaN where missing; datetimes as nanoseconds. Only for numeric and datetime columns.
 
-        Infinite and gigantic values are cut at ±1e150, so that squares and sums stay finite.
+        Infinite and gigantic values are cut at ±1e150, so that squares and sums stay finite. Made anew at each call: kept
+        for all columns they would double the table.
         """
         if self.datetime:
             numbers = self.series.to_numpy(dtype="datetime64[ns]").astype(np.int64).astype(np.float64)
             return np.asarray(np.where(self.known, numbers, np.nan))
         return np.clip(self.raw, -_GIGANTIC, _GIGANTIC)
 
-    @cached_property
+    @property
     def raw(self) -> NDArray[np.float64]:
         """The values of a numeric column as they are."""
         return self.series.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -102,6 +104,8 @@ class Column:
             return "numeric"
         if self.datetime:
             return "datetime"
+        if self.pictures:
+            return "image"
         if self.alphabet:
             return "sequence"
         return "text" if self._is_text() else "category"
@@ -111,6 +115,11 @@ class Column:
         mostly_different = self.distinct > max(15, 0.5 * known)
         wordy = self.mean_words >= 3 or self.mean_chars >= 30
         return mostly_different or (wordy and self.distinct >= 100 and self.distinct >= 0.05 * known)
+
+    @cached_property
+    def pictures(self) -> bool:
+        """Whether the texts are pictures."""
+        return bool(self.texts) and all(text.startswith(PREFIX) for text in self.texts)
 
     @cached_property
     def alphabet(self) -> str:
@@ -138,13 +147,15 @@ def encode(name: str, series: pd.Series[Any]) -> Column:
     if pd.api.types.is_bool_dtype(series.dtype):
         series = series.astype(object).map({True: "True", False: "False"})
     codes, values = pd.factorize(series.to_numpy(), sort=False)
-    return Column(name, series, np.asarray(codes, dtype=np.int64), np.asarray(values))
+    return Column(name, series, np.asarray(codes, dtype=np.int32), np.asarray(values))
 
 
 def examples_of(column: Column) -> list[str]:
     """Up to five different values, cut to 60 characters."""
     if column.datetime:
         return [_date_text(value) for value in column.values[:5]]
+    if column.kind == "image":
+        return [f"picture of {str(value)[len(PREFIX) :].partition(':')[0]}" for value in column.values[:5]]
     shown = [f"{value:g}" if column.numeric else str(value) for value in column.values[:5]]
     return [text if len(text) <= 60 else text[:59] + "…" for text in shown]
 
@@ -161,6 +172,10 @@ def describe(column: Column, rows: NDArray[np.int64]) -> tuple[dict[str, Any], l
         counts = np.bincount(column.codes[column.known], minlength=column.distinct)
         top = np.argsort(-counts, kind="stable")[:10]
         return {"top": {str(column.values[place])[:60]: int(counts[place]) for place in top}}, []
+    if column.kind == "image":
+        sides = {text[len(PREFIX) :].partition("x")[0] for text in column.texts}
+        grey = np.mean(["x1:" in text[:24] for text in column.texts])
+        return {"side": int(max(sides, key=len)), "grey": round(float(grey), 4)}, []
     if column.kind == "sequence":
         return {"alphabet": column.alphabet, "mean_length": round(column.mean_chars, 1)}, []
     longest = max(len(text) for text in column.texts)

@@ -148,6 +148,7 @@ def _traits(profile: Profile, forecast: bool, grouped: bool) -> list[str]:
         "wide": len(used) > max(100, rows / 5),
         "text": "text" in kinds,
         "sequence": "sequence" in kinds,
+        "image": "image" in kinds,
         "dates": "datetime" in kinds,
         "categories": "category" in kinds,
         "high-cardinality": any(column.kind == "category" and column.distinct > 30 for column in used),

@@ -68,7 +68,7 @@ def _identifier(column: Column, rows: int) -> str:
     named = bool(words) and (words[-1] in ID_WORDS or words[0] in ID_WORDS)
     if column.numeric:
         return _number_identifier(column, known, named, bool(set(words) & _MEANING_WORDS))
-    if column.kind == "sequence" or column.mean_words > 1.5:
+    if column.kind in ("sequence", "image") or column.mean_words > 1.5:
         return ""
     codes = np.mean([bool(_CODE.fullmatch(text)) for text in column.texts]) >= 0.9
     if named or codes:
@@ -120,7 +120,7 @@ def _copies(column: Column, target: Column) -> bool:
 
 def _one_to_one(column: Column, target: Column, rows: NDArray[np.int64]) -> str:
     """Each value belongs to one target value and the other way round, often enough to be no accident."""
-    x, y = column.codes[rows] + 1, target.codes[rows]
+    x, y = column.codes[rows].astype(np.int64) + 1, target.codes[rows].astype(np.int64)
     values, targets = len(np.unique(x)), len(np.unique(y))
     if values != targets or targets < 2 or targets > len(rows) / 5:
         return ""
@@ -142,7 +142,7 @@ def _regression_suspicion(column: Column, target: Column, rows: NDArray[np.int64
         strength = max(linear**2, ranks**2)
         if strength > NEARLY:
             return "nearly predicts the target alone", f"R² of {strength:.5f} with the target, alone"
-    explained, covered = _explained_by_value(column.codes[rows], y)
+    explained, covered = _explained_by_value(column.codes[rows].astype(np.int64), y)
     if covered > 0.8 and explained > NEARLY:
         return "nearly predicts the target alone", f"its values alone explain R² = {explained:.5f} of unseen rows"
     return None
@@ -163,7 +163,7 @@ def _explained_by_value(codes: NDArray[np.int64], y: NDArray[np.float64]) -> tup
 
 
 def _class_suspicion(column: Column, target: Column, rows: NDArray[np.int64]) -> Suspect | None:
-    y = target.codes[rows]
+    y = target.codes[rows].astype(np.int64)
     sizes = np.bincount(y)
     sizes = sizes[sizes > 0]
     if len(sizes) < 2 or sizes.min() < 10:  # a few rows are told apart by accident
@@ -180,7 +180,7 @@ def _class_suspicion(column: Column, target: Column, rows: NDArray[np.int64]) ->
         if len(sizes) == 2 and known.mean() > 0.95:
             strength = max(strength, _area(column.numbers[rows][known], y[known] == y.max()))
     else:
-        strength = 1 - _majority_error(column.codes[rows] + 1, y) / chance
+        strength = 1 - _majority_error(column.codes[rows].astype(np.int64) + 1, y) / chance
     if strength > NEARLY:
         return "nearly predicts the target alone", f"tells the classes apart alone (strength {strength:.5f} of 1)"
     return None

@@ -6,12 +6,12 @@ from state.candidate import Plan
 from state.errors import NotFound
 from state.profile import Profile
 from state.task import Task
-from tools.recipes import fingerprints, forecasting, scaled, sequences, texts, trees
+from tools.recipes import fingerprints, forecasting, pictures, scaled, sequences, texts, trees
 from tools.recipes.recipe import Recipe
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for module in (forecasting, sequences, texts, fingerprints, trees, scaled)
+    for module in (forecasting, sequences, pictures, texts, fingerprints, trees, scaled)
     for recipe in module.RECIPES
 }
 

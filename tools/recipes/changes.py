@@ -9,6 +9,7 @@ from typing import Any
 from state.profile import Profile
 from state.task import Task
 from tools.recipes.columns import columns_for
+from tools.recipes.recipe import wants_absolute
 
 Params = dict[str, Any]
 
@@ -60,6 +61,26 @@ def _lgb(params: Params, **changes: Any) -> Params | None:
     if "lgb" not in params:
         return None
     return {**params, "lgb": {**params["lgb"], **changes}}
+
+
+def _robust(params: Params, task: Task, profile: Profile) -> Params | None:
+    """A loss that far-off targets pull less: where one row in a hundred lies beyond three interquartile ranges."""
+    stats = profile.target.stats
+    spread = float(stats.get("q75") or 0.0) - float(stats.get("q25") or 0.0)
+    if task.kind != "regression" or params.get("log") or spread <= 0:
+        return None
+    if float(stats.get("outliers") or 0) < 0.01 * profile.rows:
+        return None
+    if "lgb" in params and params["lgb"].get("objective") == "regression":
+        # Quadratic up to about two standard deviations of the bulk, linear beyond.
+        return _lgb(params, objective="huber", alpha=float(f"{2 * spread / 1.349:.3g}"))
+    return None
+
+
+def _absolute(params: Params, task: Task, profile: Profile) -> Params | None:
+    if task.kind != "regression" or not wants_absolute(task) or params.get("loss") != "":
+        return None
+    return {**params, "loss": "absolute_error"}
 
 
 def _slower(params: Params, task: Task, profile: Profile) -> Params | None:
@@ -132,6 +153,8 @@ CHANGES = [
         frozenset({"overfit", "time-drift", "confusion", "refine"}),
         _milder_fit,
     ),
+    Change("robust", "a loss that outliers pull less", frozenset({"skewed-target", "residuals", "outliers"}), _robust),
+    Change("absolute", "absolute errors, as the metric counts them", frozenset({"residuals", "refine"}), _absolute),
     Change("deeper", "finer splits", frozenset({"underfit", "segment", "residuals"}), _deeper),
     Change(
         "slower",

@@ -27,6 +27,7 @@ class Columns:
     """Free text, and names and codes that hardly repeat."""
     dates: list[str] = field(default_factory=list)
     sequences: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
     by_kind: bool = False
     """True when the numeric columns are selected by kind instead of being listed."""
     number_selector: str = ""
@@ -44,7 +45,8 @@ def columns_for(task: Task, profile: Profile, **options: Any) -> Columns:
     """
     left_out = set() if task.forecast else set(task.group_columns)
     features = [feature for feature in task.features if feature.name not in left_out] or list(task.features)
-    by: dict[str, list[str]] = {"numbers": [], "codes": [], "means": [], "texts": [], "dates": [], "sequences": []}
+    ways = ("numbers", "codes", "means", "texts", "dates", "sequences", "images")
+    by: dict[str, list[str]] = {way: [] for way in ways}
     for feature in features:
         by[_way(feature, profile.rows, options.get("many", "means"))].append(feature.name)
     if options.get("drop_texts") and any(by[way] for way in by if way != "texts"):
@@ -63,6 +65,8 @@ def _way(feature: Feature, rows: int, many: str) -> str:
         return "dates"
     if feature.kind == "sequence":
         return "sequences"
+    if feature.kind == "image":
+        return "images"
     if feature.kind == "text":
         return "texts"
     if feature.cardinality <= FEW_VALUES:

@@ -36,6 +36,7 @@ _FROM: dict[str, str] = {
     "skrub": "MinHashEncoder TableVectorizer ToCategorical",
 }
 _PLAIN = {
+    "base64": "base64",
     "np": "numpy",
     "pd": "pandas",
     "lgb": "lightgbm",
@@ -44,7 +45,7 @@ _PLAIN = {
     "warnings": "warnings",
     "re": "re",
 }
-_STANDARD = frozenset({"collections", "itertools", "typing", "time", "math", "warnings", "re"})
+_STANDARD = frozenset({"base64", "collections", "itertools", "typing", "time", "math", "warnings", "re"})
 
 IMPORTS: dict[str, str] = {name: module for module, names in _FROM.items() for name in names.split()} | dict.fromkeys(
     _PLAIN, ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from state.candidate import Finding, Operator
@@ -14,9 +15,14 @@ from tools.recipes.ablating import TOPIC, topic_of
 from tools.recipes.catalogue import RECIPES, applicable
 from tools.recipes.changes import CHANGES, Change, conservative
 from tools.recipes.recipe import Recipe, Variant
+from tools.recipes.tuning import tuned
 from tools.recipes.wishes import Wishes
 
 Params = dict[str, Any]
+LONG = 150.0
+"""Search seconds left from which hyper-parameters are searched beside the named changes; else after them."""
+MOST_SEARCHED = 4
+"""Candidates whose settings are searched further."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,10 @@ def improvements(question: PlanQuestion, wishes: Wishes) -> list[Idea]:
     best = scored(question)
     seen = tried_marks(question)
     ideas: list[Idea] = []
-    for idea in _interleaved(_answers(question, best), unused(question), _refinements(question, best)):
+    sources = [_answers(question, best), unused(question), _refinements(question, best)]
+    if question.seconds_left >= LONG:
+        sources.append(searched(question, best))
+    for idea in chain(_interleaved(*sources), searched(question, best)):
         if idea.mark in seen or wishes.refuses(idea.recipe):
             continue
         seen.add(idea.mark)
@@ -152,6 +161,17 @@ def _refinements(question: PlanQuestion, best: list[dict[str, Any]]) -> Iterator
         for change in CHANGES:
             if "refine" in change.topics and (idea := changed(candidate, change, question, general)) is not None:
                 yield idea
+
+
+def searched(question: PlanQuestion, best: list[dict[str, Any]]) -> Iterator[Idea]:
+    """Settings drawn from the spaces of the best candidates' recipes, as many of each as candidates are wanted."""
+    cites = [finding.id for finding in question.findings if finding.severity != "error"][-1:]
+    for number in range(question.count):
+        for candidate in best[:MOST_SEARCHED]:
+            recipe, parent = RECIPES[str(candidate["recipe"])], str(candidate["id"])
+            variant = tuned(question, recipe, parent, number=number)
+            if variant is not None:
+                yield Idea(recipe, variant, parent=parent, cites=cites)
 
 
 def changed(candidate: dict[str, Any], change: Change, question: PlanQuestion, cites: list[str]) -> Idea | None:

@@ -8,7 +8,7 @@ from typing import Any
 from state.errors import ExpertError
 
 CHOICES: dict[str, frozenset[str]] = {
-    "family": frozenset({"logistic", "ridge", "svr", "pls", "kernel", "boosting", "linear"}),
+    "family": frozenset({"logistic", "ridge", "svr", "pls", "kernel", "boosting", "linear", "trees"}),
     "numbers": frozenset({"scaled", "ranked", "curved"}),
     "many": frozenset({"means", "codes", "texts"}),
     "loss": frozenset({"", "absolute_error", "squared_error", "poisson", "gamma", "quantile"}),

@@ -121,6 +121,7 @@ _TRAIT_REASONS = {
     "wide": "many columns for the rows there are",
     "text": "free text among the columns",
     "sequence": "biological sequences among the columns",
+    "image": "images among the columns",
     "dates": "dates among the columns",
     "high-cardinality": "categories with many values",
     "missing": "missing values",

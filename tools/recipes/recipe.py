@@ -82,8 +82,29 @@ def relative(task: Task, profile: Profile) -> bool:
     return task.metric.name in RELATIVE_METRICS and float(low) > (-1e-12 if task.metric.name == "rmsle" else 0.0)
 
 
+def encoded_width(task: Task) -> int:
+    """Columns of the table as trees see it, about: a text counts as 25, a date as 7."""
+    widths = {"text": 25, "datetime": 7}
+    return sum(widths.get(feature.kind, 1) for feature in task.features)
+
+
+def most_rows(rows: int, bytes_per_row: float, megabytes: float = 200.0) -> int:
+    """Rows a model learns from that keeps its whole encoded table in memory; 0 when all of them fit.
+
+    More rows than this add little to a model of few parameters, and much to the memory of a job.
+    """
+    fitting = max(20_000, int(megabytes * 2**20 / max(bytes_per_row, 1.0)))
+    return 0 if rows <= fitting else fitting
+
+
 def only_sequences(task: Task) -> bool:
-    return all(feature.kind == "sequence" for feature in task.features)
+    """True when no column is left for recipes that know neither sequences nor images."""
+    return all(feature.kind in ("sequence", "image") for feature in task.features)
+
+
+def many_classes(task: Task) -> bool:
+    """True when boosting, which grows a tree per class and round, is starved by them."""
+    return len(task.classes) > 15
 
 
 def by_cells(scale: float, per_cell: float) -> Callable[[Task, Profile], float]:
@@ -92,5 +113,15 @@ def by_cells(scale: float, per_cell: float) -> Callable[[Task, Profile], float]:
     def cost(task: Task, profile: Profile) -> float:
         width = sum(30 if feature.kind in ("text", "sequence") else 1 for feature in task.features)
         return scale + per_cell * profile.rows * width
+
+    return cost
+
+
+def by_classes(scale: float, per_cell: float) -> Callable[[Task, Profile], float]:
+    """Cost model of boosting: `by_cells`, more where there are many classes."""
+    cells = by_cells(scale, per_cell)
+
+    def cost(task: Task, profile: Profile) -> float:
+        return cells(task, profile) * max(1.0, len(task.classes) / 8)
 
     return cost

@@ -10,7 +10,7 @@ from state.task import Task
 from tools.recipes.assemble import assemble
 from tools.recipes.columns import Columns, columns_for
 from tools.recipes.options import merged
-from tools.recipes.recipe import Recipe, Variant, by_cells, forecasting, only_sequences, relative
+from tools.recipes.recipe import Recipe, Variant, by_cells, forecasting, most_rows, only_sequences, relative
 
 
 def _linear_params(task: Task, profile: Profile) -> dict[str, Any]:
@@ -20,10 +20,12 @@ def _linear_params(task: Task, profile: Profile) -> dict[str, Any]:
         settings = [{"freedom": value} for value in strengths]
     else:
         settings = [{"strength": value} for value in (10.0, 1.0, 100.0, 0.1, 1000.0, 10_000.0)]
+    numbers = _scaling(columns, profile)
     return {
         "family": "logistic" if task.is_classification else "ridge",
         "settings": settings,
-        "numbers": _scaling(columns, profile),
+        "numbers": numbers,
+        "most": most_rows(rows, _row_bytes(columns, profile, numbers)),
         "letters": [2, 4],
         "inner": 4 if rows < 5_000 else 5,
         "single": rows >= 5_000,
@@ -31,6 +33,14 @@ def _linear_params(task: Task, profile: Profile) -> dict[str, Any]:
         "log": relative(task, profile),
         "drop_texts": False,
     }
+
+
+def _row_bytes(columns: Columns, profile: Profile, numbers: str) -> float:
+    """Bytes of a row of the encoded table: dense floats, and twelve for each term of a text (about three per letter)."""
+    known = [profile.column(name) for name in columns.texts]
+    letters = sum(float(column.stats.get("mean_chars") or 80.0) for column in known if column)
+    dense = len(columns.numbers) * (9 if numbers == "curved" else 2) + 10 * len(columns.codes) + 11 * len(columns.dates)
+    return (12.0 if columns.texts else 8.0) * dense + 36.0 * letters
 
 
 def _scaling(columns: Columns, profile: Profile) -> str:
@@ -79,6 +89,7 @@ def _kernel_params(task: Task, profile: Profile) -> dict[str, Any]:
         "family": "kernel" if task.is_classification else "svr",
         "settings": settings,
         "numbers": "ranked" if skewed else "scaled",
+        "most": 0,
         "landmarks": min(400, max(20, profile.rows)),
         "letters": [2, 4],
         "inner": 4,
@@ -137,7 +148,7 @@ def _numeric_share(task: Task) -> float:
 
 
 def _has_sequence(task: Task) -> bool:
-    return any(feature.kind == "sequence" for feature in task.features)
+    return any(feature.kind in ("sequence", "image") for feature in task.features)
 
 
 def _fits_linear(task: Task, profile: Profile) -> float:

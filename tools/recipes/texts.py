@@ -11,7 +11,7 @@ from state.task import Task
 from tools.recipes.assemble import assemble
 from tools.recipes.columns import columns_for
 from tools.recipes.options import merged
-from tools.recipes.recipe import Recipe, Variant
+from tools.recipes.recipe import Recipe, Variant, most_rows
 
 
 def _params(task: Task, profile: Profile) -> dict[str, Any]:
@@ -21,7 +21,14 @@ def _params(task: Task, profile: Profile) -> dict[str, Any]:
         "inner": 4 if profile.rows < 5_000 else 5,
         "single": profile.rows >= 3_000,
         "balanced": False,
+        "most": most_rows(profile.rows, 60.0 * _letters(task, profile)),
     }
+
+
+def _letters(task: Task, profile: Profile) -> float:
+    """Letters of all texts of a row, on average."""
+    words = [profile.column(feature.name) for feature in task.features if feature.kind == "text"]
+    return sum(float(column.stats.get("mean_chars") or 80.0) for column in words if column)
 
 
 def _variants(task: Task, profile: Profile) -> list[Variant]:
@@ -57,9 +64,7 @@ def _fits(task: Task, profile: Profile) -> float:
 
 
 def _seconds(task: Task, profile: Profile) -> float:
-    words = [profile.column(feature.name) for feature in task.features if feature.kind == "text"]
-    letters = sum(float(column.stats.get("mean_chars") or 80.0) for column in words if column)
-    return 0.4 + 4e-6 * letters * profile.rows
+    return 0.4 + 4e-6 * _letters(task, profile) * profile.rows
 
 
 RECIPES = [Recipe("text", "text", _fits, _variants, _write, _seconds, specialist=True)]

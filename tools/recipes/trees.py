@@ -15,31 +15,36 @@ from tools.recipes.recipe import (
     Recipe,
     Variant,
     by_cells,
+    by_classes,
+    encoded_width,
     forecasting,
     lightgbm_objective,
+    many_classes,
+    most_rows,
     only_sequences,
     relative,
 )
 
 
 def _boosting_params(task: Task, profile: Profile) -> dict[str, Any]:
-    rows = profile.rows
+    rows, many, width = profile.rows, many_classes(task), encoded_width(task)
     lgb = {
         "objective": lightgbm_objective(task),
-        "learning_rate": 0.05 if rows < 8_000 else 0.1,
+        "learning_rate": 0.1 if rows >= 8_000 or many else 0.05,
         "num_leaves": 15 if rows < 2_000 else 31 if rows < 10_000 else 63,
         "min_data_in_leaf": max(3, min(20, rows // 50)),
-        "feature_fraction": 0.7,
+        "feature_fraction": 0.7 if width <= 300 else 0.3 if width <= 1_500 else 0.1,
         "bagging_fraction": 0.8,
         "lambda_l2": 2.0,
         **LIGHTGBM,
     }
     return {
-        "members": 4 if rows < 5_000 else 2 if rows < 20_000 else 1,
-        "rounds": 1000,
+        "members": 1 if many else 4 if rows < 5_000 else 2 if rows < 20_000 else 1,
+        # Every round grows a tree per class.
+        "rounds": max(80, 3000 // len(task.classes)) if many else 1000,
         "components": 20,
         "inner": 4 if rows < 5_000 else 5 if rows < 20_000 else 8,
-        "single": rows >= 5_000,
+        "single": rows >= 5_000 or many,
         "many": "means",
         "native": False,
         "balanced": False,
@@ -84,6 +89,7 @@ def _forest_params(task: Task, profile: Profile) -> dict[str, Any]:
         "features": "sqrt" if task.is_classification else 0.3 if width > 100 else 0.6,
         "kind": "random" if width > 100 and not task.is_classification else "extra",
         "sample": 0 if rows < 15_000 else 15_000,
+        "most": most_rows(rows, 4.0 * encoded_width(task), 40.0),
         "components": 20,
         "many": "means",
         "balanced": False,
@@ -126,13 +132,14 @@ def _histogram_params(task: Task, profile: Profile) -> dict[str, Any]:
     rows = profile.rows
     return {
         "loss": "",
-        "rounds": 450 if rows < 8_000 else 300,
+        "rounds": max(60, 1500 // len(task.classes)) if many_classes(task) else 450 if rows < 8_000 else 300,
         "rate": 0.06 if rows < 8_000 else 0.12,
         "leaves": 15 if rows < 2_000 else 31,
         "leaf": max(5, min(20, rows // 40)),
         "l2": 1.0,
         "features": 0.5,
         "few": 40,
+        "most": most_rows(rows, 12.0 * encoded_width(task), 60.0),
         "components": 16,
         "inner": 5,
         "balanced": False,
@@ -180,13 +187,14 @@ def _named(stem: str, task: Task) -> str:
 
 
 def _fits_boosting(task: Task, profile: Profile) -> float:
-    return 0.0 if only_sequences(task) else 0.9
+    """Boosting comes first, but where it would grow many trees a round: then what sees all classes at once."""
+    return 0.0 if only_sequences(task) else 0.65 if many_classes(task) else 0.9
 
 
 def _fits_forest(task: Task, profile: Profile) -> float:
     if only_sequences(task) or forecasting(task):
         return 0.0
-    return 0.7 if profile.rows < 5_000 else 0.55
+    return 0.75 if many_classes(task) else 0.7 if profile.rows < 5_000 else 0.55
 
 
 def _fits_histogram(task: Task, profile: Profile) -> float:
@@ -194,11 +202,11 @@ def _fits_histogram(task: Task, profile: Profile) -> float:
     messy = [feature.kind for feature in task.features if feature.kind in ("category", "datetime", "text")]
     if not messy or only_sequences(task) or len(task.features) > 80:
         return 0.0
-    return 0.35 if messy.count("text") * 2 >= len(task.features) else 0.6
+    return 0.35 if messy.count("text") * 2 >= len(task.features) or many_classes(task) else 0.6
 
 
 RECIPES = [
-    Recipe("boosting", "boosting", _fits_boosting, _boosting_variants, _write_boosting, by_cells(0.4, 1e-5)),
+    Recipe("boosting", "boosting", _fits_boosting, _boosting_variants, _write_boosting, by_classes(0.4, 1e-5)),
     Recipe("forest", "forest", _fits_forest, _forest_variants, _write_forest, by_cells(0.5, 1e-5)),
-    Recipe("histogram", "boosting", _fits_histogram, _histogram_variants, _write_histogram, by_cells(0.5, 1.2e-5)),
+    Recipe("histogram", "boosting", _fits_histogram, _histogram_variants, _write_histogram, by_classes(0.5, 1.2e-5)),
 ]

@@ -17,6 +17,7 @@ _NAMES: dict[str, str] = {
     "components": r"pls|partial least squares|components?",
     "text": r"texts?|words?|n-?grams?|tf-?idf",
     "sequence": r"sequences?|k-?mers?|dna|rna|proteins?",
+    "image": r"images?|pictures?|photos?",
     "seasonal": r"seasonal\w*|holt\w*|ets|smoothing|structural|trend\w*",
     "forecast": r"forecast\w*|lags?|horizons?",
 }

@@ -16,7 +16,7 @@ from state.task import Task
 from tools.artifacts import ArtifactStore
 from tools.release import inference, requirements, training
 from tools.release.manifest import bare_manifest, json_text
-from tools.release.sources import RUNTIME, portable
+from tools.release.sources import portable, runtime_names
 
 PROGRAM_MODULE = "program"
 """Name a program's module has while it runs here and in a release; pickled classes of its own are found by it."""
@@ -58,7 +58,7 @@ def runtime_files(
     ]
     texts = {
         "model_inference/inference.py": inference_code,
-        **{f"model_inference/{name}": portable(name) for name in RUNTIME},
+        **{f"model_inference/{name}": portable(name) for name in runtime_names(read_spec)},
         "model_inference/schema.json": json_text(schema),
         "model_training/train.py": training.training_program(task, members),
         "model_training/members.json": json_text(records),
@@ -136,10 +136,16 @@ def _member_record(member: ReleaseMember, name: str, code: str, artifacts: Artif
 def _requirements(
     members: Sequence[ReleaseMember], codes: dict[str, str], read_spec: dict[str, Any], inference_code: str
 ) -> str:
-    runtime = [inference_code, *map(portable, RUNTIME)]
+    runtime = [inference_code, *map(portable, runtime_names(read_spec))]
     saved = [file for member in members if not member.own_saving for file in member.model]
     return requirements.requirements(
-        requirements.needed(codes.values(), runtime, saved, read_spec.get("format") or "csv")
+        requirements.needed(
+            codes.values(),
+            runtime,
+            saved,
+            read_spec.get("format") or "csv",
+            pictures=any(column["type"] == "image" for column in read_spec["columns"].values()),
+        )
     )
 
 

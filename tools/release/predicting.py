@@ -46,7 +46,10 @@ def predict_with_release(
     check_release(folder)
     manifest = read_manifest(folder)
     with tempfile.TemporaryDirectory(prefix="modelwright-") as scratch:
+        given = isinstance(data, str | os.PathLike)
         source = _given(data) if isinstance(data, str | os.PathLike) else _stored(data, manifest, Path(scratch))
+        if given and has_images(manifest):
+            source = with_pictures(source, manifest, Path(scratch))
         with runner_for(manifest, manifest_hash(folder), threads=threads) as runner:
             written = _predicted(runner, folder, source)
             if output is not None:
@@ -63,6 +66,30 @@ def _given(path: str | os.PathLike[str]) -> Path:
             f"{str(path)!r} does not exist", hint="name a CSV, Parquet or Excel file with the rows to predict"
         )
     return source
+
+
+def has_images(manifest: dict[str, Any]) -> bool:
+    """Whether the model needs columns that name image files."""
+    return any(column["read"]["type"] == "image" for column in manifest["inputs"])
+
+
+def with_pictures(
+    source: Path, manifest: dict[str, Any], scratch: Path, *, target: dict[str, Any] | None = None
+) -> Path:
+    """The rows of a file with pictures in place of the names of images, which a sandboxed program could not open.
+
+    target: also keep this column, {name: how it is read}. Raises InputError naming images that cannot be read.
+    """
+    from tools.portable.reading import read_table
+
+    wanted = {column["name"]: column["read"] for column in manifest["inputs"]} | (target or {})
+    try:
+        table = read_table(source, {**manifest["reading"], "columns": wanted})
+    except ValueError as error:
+        raise InputError(Problem(str(error), where=str(source))) from error
+    path = scratch / f"{source.stem}-with-pictures.parquet"
+    table[list(wanted)].to_parquet(path, index=False)
+    return path
 
 
 def _stored(frame: pd.DataFrame, manifest: dict[str, Any], scratch: Path) -> Path:

@@ -29,6 +29,7 @@ _DISTRIBUTIONS = {
     "statsmodels": "statsmodels",
     "cloudpickle": "cloudpickle",
     "python_calamine": "python-calamine",
+    "PIL": "pillow",
 }
 """Import name → distribution, for the usual ones: asking the environment reads the file list of every package."""
 _SAVED_WITH = {
@@ -59,11 +60,19 @@ def imported(code: str, *, everywhere: bool = True) -> set[str]:
     return names - set(sys.stdlib_module_names)
 
 
-def needed(programs: Iterable[str], runtime: Iterable[str], model_files: Iterable[str], data_format: str) -> list[str]:
+def needed(
+    programs: Iterable[str],
+    runtime: Iterable[str],
+    model_files: Iterable[str],
+    data_format: str,
+    *,
+    pictures: bool = False,
+) -> list[str]:
     """Import names a release needs, sorted.
 
     programs: their sources · runtime: sources of the modules around them, whose optional imports follow from what was
-    saved and read · model_files: names of all saved files · data_format: csv, parquet or excel.
+    saved and read · model_files: names of all saved files · data_format: csv, parquet or excel · pictures: whether columns
+    name image files.
     """
     names = {"numpy", "pandas"}
     for code in programs:
@@ -71,6 +80,8 @@ def needed(programs: Iterable[str], runtime: Iterable[str], model_files: Iterabl
     for code in runtime:
         names |= imported(code, everywhere=False)
     names |= {_SAVED_WITH[suffix] for file in model_files if (suffix := "." + file.rpartition(".")[2]) in _SAVED_WITH}
+    if pictures:
+        names.add("PIL")
     if data_format in _READ_WITH:
         names.add(_READ_WITH[data_format])
     return sorted(names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 from tools.syntax import parse_source
 
@@ -12,6 +13,14 @@ RUNTIME = ("reading.py", "allowed.py", "ensembles.py", "words.py", "saving.py", 
 """Modules of tools/portable/ that every release has a copy of, in model_inference/; each needs only those before it."""
 _TOOLS = Path(__file__).resolve().parent.parent
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
+
+
+def runtime_names(read_spec: dict[str, Any]) -> tuple[str, ...]:
+    """The portable modules of a release: those of every one, and what the columns of its data need beside them."""
+    columns = read_spec["columns"].values()
+    pictures = ("images.py",) if any(column["type"] == "image" for column in columns) else ()
+    units = ("quantities.py",) if any(column.get("unit") for column in columns) else ()
+    return (*pictures, *units, *RUNTIME)
 
 
 def template(name: str) -> str:

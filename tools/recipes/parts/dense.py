@@ -13,6 +13,16 @@ from sklearn.preprocessing import OrdinalEncoder, TargetEncoder
 from tools.recipes.parts.columns import hashing, labels_of, texts_of
 
 
+def narrow_numbers(X: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    """Numeric columns as float32, one by one, so that no wider copy of them is made; infinities count as missing."""
+    matrix = np.empty((len(X), len(columns)), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for place, name in enumerate(columns):
+            matrix[:, place] = X[name]
+    matrix[~np.isfinite(matrix)] = np.nan
+    return matrix
+
+
 def fit_codes(X: pd.DataFrame, columns: list[str]) -> OrdinalEncoder:
     """Codes for categories; one that was not seen in training is read as missing."""
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
@@ -29,8 +39,11 @@ def fit_target_means(
 
 
 def fit_text_components(X: pd.DataFrame, column: str, count: int, seed: int) -> dict[str, Any] | None:
-    """Main directions of a text column's character n-grams; None when the texts say too little."""
-    counts: Any = hashing("char_wb", (2, 4), 2**14).transform(texts_of(X, column))
+    """Main directions of a text column's character n-grams; None when the texts say too little.
+
+    Of many rows 50,000 are looked at, evenly spaced.
+    """
+    counts: Any = hashing("char_wb", (2, 4), 2**14).transform(texts_of(X.iloc[:: -(-len(X) // 50_000)], column))
     weights = TfidfTransformer(sublinear_tf=True).fit(counts)
     count = min(count, counts.shape[0] - 1, counts.shape[1] - 1)
     if count < 2 or counts.nnz == 0:
@@ -40,9 +53,12 @@ def fit_text_components(X: pd.DataFrame, column: str, count: int, seed: int) -> 
 
 
 def text_components(X: pd.DataFrame, encoder: dict[str, Any]) -> np.ndarray:
-    """The components of `fit_text_components` for each row."""
-    counts: Any = hashing("char_wb", (2, 4), 2**14).transform(texts_of(X, encoder["column"]))
-    return np.asarray(encoder["reduce"].transform(encoder["weights"].transform(counts)))
+    """The components of `fit_text_components` for each row, 50,000 rows at a time."""
+    texts, parts = texts_of(X, encoder["column"]), []
+    for start in range(0, len(texts), 50_000):
+        counts: Any = hashing("char_wb", (2, 4), 2**14).transform(texts[start : start + 50_000])
+        parts.append(encoder["reduce"].transform(encoder["weights"].transform(counts)))
+    return np.concatenate(parts) if parts else np.zeros((0, encoder["reduce"].n_components))
 
 
 def text_shape(X: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -28,6 +28,14 @@ def inner_folds(
     return list(KFold(count, shuffle=True, random_state=seed).split(X))
 
 
+def some_rows(X: pd.DataFrame, y: pd.Series, most: int, seed: int) -> tuple[pd.DataFrame, pd.Series]:
+    """At most so many rows, drawn without replacement, in their order."""
+    if len(X) <= most:
+        return X, y
+    rows = np.sort(np.random.default_rng(seed).choice(len(X), most, replace=False))
+    return X.iloc[rows].reset_index(drop=True), y.iloc[rows].reset_index(drop=True)
+
+
 def mean_loss(truth: np.ndarray, predicted: np.ndarray, task: Mapping[str, Any]) -> float:
     """The loss settings are chosen by: log loss for classes, absolute or squared error for values."""
     if task["kind"] != "regression":

@@ -111,7 +111,7 @@ def runtime() -> Any:
     package = ModuleType("release_runtime")
     package.__path__ = []  # it has no folder: only what is put in here can be imported from it
     sys.modules[package.__name__] = package
-    for name in ("reading", "allowed", "ensembles", "words", "saving", "combining"):
+    for name in ("images", "quantities", "reading", "allowed", "ensembles", "words", "saving", "combining"):
         setattr(package, name, module_from(HERE / f"{name}.py", f"{package.__name__}.{name}"))
     return package
 
@@ -164,12 +164,15 @@ def feature_spec() -> dict[str, Any]:
     return {**read, "columns": {feature["name"]: read["columns"][feature["name"]] for feature in schema()["features"]}}
 
 
-def features_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """The feature columns in the order of training, typed as in training; other columns are left out."""
+def features_of(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """The feature columns in the order of training, typed as in training; other columns are left out.
+
+    folder: where paths of images count from.
+    """
     names = [feature["name"] for feature in schema()["features"]]
     named = frame.set_axis(list(map(str, frame.columns)), axis=1)
     try:
-        typed: pd.DataFrame = runtime().reading.conform(named, feature_spec())
+        typed: pd.DataFrame = runtime().reading.conform(named, {**feature_spec(), "folder": str(folder)})
     except ValueError as error:
         raise InputError(f"{error} (the model needs {len(names)} columns, in any order)") from error
     return typed[names]
@@ -199,13 +202,14 @@ def combined(members: Sequence[Member], X: pd.DataFrame, width: int) -> np.ndarr
     return np.concatenate(parts)
 
 
-def predict(frame: pd.DataFrame, models: Path = TRAINING) -> pd.DataFrame:
+def predict(frame: pd.DataFrame, models: Path = TRAINING, folder: Path = Path()) -> pd.DataFrame:
     """One row per row of `frame`, same order and index: `prediction` and, for classes, `proba_<label>` for each.
 
-    Columns may come in any order and further ones are left out. Raises InputError when columns are missing.
+    Columns may come in any order and further ones are left out. Paths of images count from `folder`. Raises InputError
+    when columns or images are missing.
     """
     classes = schema()["task"]["classes"]
-    X = features_of(frame)
+    X = features_of(frame, folder)
     with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints must not end up among the predictions
         values = combined(load(models), X, len(classes) or 1)
     if not classes:
@@ -265,7 +269,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         say_other_versions()
-        write(predict(read(options.input), options.models.resolve()), options.output)
+        folder = options.input.resolve().parent
+        write(predict(read(options.input), options.models.resolve(), folder), options.output)
     except InputError as error:
         say(f"error: {error}")
         return 2
