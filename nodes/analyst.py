@@ -9,6 +9,7 @@ from state.modeling import ModelingState
 from tools.inputs import remember, request_of
 from tools.intake.sniff import file_hash
 from tools.profiling.profile import profile_table
+from tools.targetkinds import implied_kind
 from tools.workbench import Workbench
 
 
@@ -24,7 +25,7 @@ def analyst(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         table.frame,
         request.target,
         intent=settings.intent,
-        kind=settings.kind,
+        kind=implied_kind(settings, table.frame[request.target]),
         time_column=settings.time_column,
         group_columns=settings.group_columns,
     )

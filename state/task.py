@@ -12,6 +12,9 @@ TaskKind = Literal["binary", "multiclass", "regression"]
 FeatureKind = Literal["numeric", "category", "text", "datetime", "sequence"]
 """numeric: numbers · category: short repeated strings · text: free text · datetime: parsed dates · sequence: DNA, RNA, protein."""
 SplitKind = Literal["random", "stratified", "group", "time", "given"]
+TargetTrait = Literal["count", "rate", "zero-inflated", "long-tail", "exposure", "ordinal"]
+"""count: non-negative whole numbers · rate: events per unit · zero-inflated: more exact zeros than a plain law has · long-tail:
+non-negative with a long right tail · exposure: a column says how long or how much was watched · ordinal: ordered classes."""
 Label = str | int | float | bool
 
 
@@ -65,7 +68,12 @@ class Task(Record):
     intent: str
     metric: Metric
     classes: list[Label] = Field(default_factory=list)
-    """Ordered labels; columns of a probability prediction follow this order. Empty for regression."""
+    """Ordered labels; columns of a probability prediction follow this order. Empty for regression. Where the target's traits
+    hold `ordinal` the order is that of the scale, lowest first."""
+    target_traits: list[TargetTrait] = Field(default_factory=list)
+    """What more is known of the target than its kind; see `TargetTrait`."""
+    exposure: str | None = None
+    """Column that says for how long or how much events were counted (policy years, hours at risk)."""
     positive: Label | None = None
     features: list[Feature]
     excluded: dict[str, str] = Field(default_factory=dict)
@@ -94,6 +102,10 @@ class Task(Record):
             "horizon": self.horizon,
             "forecast": self.forecast,
         }
+        if self.target_traits:
+            task["target_traits"] = list(self.target_traits)
+        if self.exposure:
+            task["exposure"] = self.exposure
         if effective:
             task["effective"] = effective
         return task
@@ -101,6 +113,16 @@ class Task(Record):
     @property
     def is_classification(self) -> bool:
         return self.kind != "regression"
+
+    @property
+    def is_ordinal(self) -> bool:
+        """True when the classes have an order that counts."""
+        return "ordinal" in self.target_traits
+
+    @property
+    def is_never_negative(self) -> bool:
+        """True for counts, rates and the like: a prediction below 0 is wrong whatever the truth is."""
+        return self.kind == "regression" and bool({"count", "rate", "zero-inflated"} & set(self.target_traits))
 
 
 class Prepared(Record):

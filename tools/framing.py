@@ -23,6 +23,14 @@ from tools.layout import Layout, find_layout
 from tools.metrics import default_metric, metric_for
 from tools.profiling.profile import USELESS
 from tools.splits import group_codes, plan_split, time_axis
+from tools.targetkinds import (
+    TargetKind,
+    counted_target,
+    implied_kind,
+    ordered_target,
+    refuse_range,
+    special_metric,
+)
 from tools.timeline import infer_step
 
 __all__ = ["canonical_labels", "frame_task"]
@@ -34,11 +42,12 @@ def frame_task(settings: Settings, frame: pd.DataFrame, profile: Profile, target
     frame: the whole table with canonical columns, rows without a target included.
     """
     _refuse_unknown_columns(settings, frame, target)
-    kind, kind_reason = _kind(settings, profile)
+    kind, kind_reason = _kind(settings, profile, frame[target])
     labels, known = canonical_labels(frame[target], kind)
     classes = ordered_classes(labels) if kind != "regression" else []
     _refuse_labels(profile, kind, classes, labels)
-    metric, metric_reason = _metric(settings, kind, profile, labels)
+    special = ordered_target(settings, kind, classes, target)
+    classes = special.classes
     rows = frame[known].reset_index(drop=True)
     layout = find_layout(settings, rows, profile, kind)
     split, horizon, remark = _split(settings, rows, labels, kind, layout)
@@ -47,7 +56,16 @@ def frame_task(settings: Settings, frame: pd.DataFrame, profile: Profile, target
     )
     excluded = _excluded(profile, layout, split)
     features = _features(profile, excluded)
-    decisions = [kind_reason, *_dropped(known), metric_reason, positive_reason, *_rare_classes(labels, classes)]
+    special = special if kind != "regression" else counted_target(settings, profile, kind, features)
+    metric, metric_reason = _metric(settings, kind, profile, labels, special)
+    decisions = [
+        kind_reason,
+        *_dropped(known),
+        *special.sentences,
+        metric_reason,
+        positive_reason,
+        *_rare_classes(labels, classes),
+    ]
     decisions += [f"Split: {split.reason}", *layout.remarks, remark, *_excluded_sentences(excluded)]
     return Task(
         kind=kind,
@@ -55,6 +73,8 @@ def frame_task(settings: Settings, frame: pd.DataFrame, profile: Profile, target
         intent=settings.intent,
         metric=metric,
         classes=classes,
+        target_traits=special.traits,
+        exposure=special.exposure,
         positive=positive,
         features=features,
         excluded=excluded,
@@ -93,7 +113,7 @@ def _refuse_unknown_columns(settings: Settings, frame: pd.DataFrame, target: str
         raise InputError(problems)
 
 
-def _kind(settings: Settings, profile: Profile) -> tuple[TaskKind, str]:
+def _kind(settings: Settings, profile: Profile, values: pd.Series) -> tuple[TaskKind, str]:
     """The task kind and its reason. A given multiclass with two classes is the same as binary."""
     found = profile.target
     kind = settings.kind or found.looks_like
@@ -101,6 +121,11 @@ def _kind(settings: Settings, profile: Profile) -> tuple[TaskKind, str]:
         kind = "binary"
     if settings.kind:
         return kind, f"Task {kind}: the type was given."
+    if implied_kind(settings, values) == "multiclass":
+        return (
+            "multiclass",
+            "Task multiclass: the metric is one of ordered classes, and the target has few whole numbers.",
+        )
     return kind, f"Task {kind}: the target has {found.evidence}."
 
 
@@ -141,10 +166,15 @@ def _refuse_labels(profile: Profile, kind: TaskKind, classes: Sequence[Label], l
         )
 
 
-def _metric(settings: Settings, kind: TaskKind, profile: Profile, labels: Labels) -> tuple[Metric, str]:
+def _metric(
+    settings: Settings, kind: TaskKind, profile: Profile, labels: Labels, special: TargetKind
+) -> tuple[Metric, str]:
     if not settings.metric:
-        return default_metric(kind, profile, settings.intent)
+        metric, sentence = special_metric(settings, kind, special) or default_metric(kind, profile, settings.intent)
+        refuse_range(metric, labels, profile.target.name)
+        return metric, sentence
     metric, sentence = metric_for(settings.metric, kind)
+    refuse_range(metric, labels, profile.target.name)
     if metric.name == "rmsle" and float(min(labels)) < 0:
         raise InputError(
             Problem(

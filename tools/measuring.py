@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from state.task import Label, Metric
 from tools import resampling
+from tools.deviances import POWERS, deviance_score
 from tools.resampling import Array, Codes
 
 
@@ -54,6 +55,8 @@ def score(
 def _value_score(name: str, y: Array, p: Array) -> float:
     from sklearn import metrics as sk
 
+    if name in POWERS:
+        return deviance_score(name, y, p)
     if name == "rmsle":
         # A prediction at or below −1 has no logarithm; it is taken as 0, the least a non-negative target can be.
         return float(sk.root_mean_squared_log_error(y, np.maximum(p, 0.0))) if (y > -1).all() else float("nan")
@@ -107,8 +110,10 @@ def _label_score(name: str, codes: Codes, chosen: Codes, positive: int) -> float
         if name in averages:
             return float(function(codes, chosen, average=averages[name], zero_division=0))
         return float(function(codes == positive, chosen == positive, zero_division=0))
-    if name == "quadratic_kappa":
-        return float(sk.cohen_kappa_score(codes, chosen, weights="quadratic"))
+    if name in {"quadratic_kappa", "linear_kappa"}:
+        return float(sk.cohen_kappa_score(codes, chosen, weights=name.removesuffix("_kappa")))
+    if name == "rank_mae":
+        return float(np.abs(codes - chosen).mean())
     if name == "balanced_accuracy":
         # The mean recall over the classes that occur; scikit-learn's function warns about the others.
         present = np.unique(codes)

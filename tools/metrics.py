@@ -95,8 +95,25 @@ _CATALOGUE = [
         "higher",
         "labels",
         _CLASSES,
-        "qwk quadratic_weighted_kappa",
+        "qwk quadratic_weighted_kappa weighted_kappa",
         worst=-1.0,
+    ),
+    _entry(
+        "linear_kappa",
+        "Cohen's kappa with linear weights",
+        "higher",
+        "labels",
+        _CLASSES,
+        "lwk linear_weighted_kappa",
+        worst=-1.0,
+    ),
+    _entry(
+        "rank_mae",
+        "mean distance in ranks of ordered classes",
+        "lower",
+        "labels",
+        _MULTICLASS,
+        "ordinal_mae mae_of_ranks mean_absolute_rank_error",
     ),
     _entry(
         "roc_auc_ovr",
@@ -164,6 +181,24 @@ _CATALOGUE = [
         _REGRESSION,
         "root_mean_squared_log_error neg_root_mean_squared_log_error",
     ),
+    *(
+        _entry(f"{law}_deviance", f"mean {title} deviance", "lower", "values", _REGRESSION, aliases)
+        for law, title, aliases in (
+            ("poisson", "Poisson", "mean_poisson_deviance neg_mean_poisson_deviance poisson_loss"),
+            ("tweedie", "Tweedie (power 1.5)", "mean_tweedie_deviance neg_mean_tweedie_deviance tweedie_loss"),
+            ("gamma", "gamma", "mean_gamma_deviance neg_mean_gamma_deviance gamma_loss"),
+        )
+    ),
+    *(
+        _entry(
+            f"d2_{law}", f"share of the {title} deviance explained", "higher", "values", _REGRESSION, aliases, _NO_BOUND
+        )
+        for law, title, aliases in (
+            ("poisson", "Poisson", "d2_poisson_score d2_poisson_deviance"),
+            ("tweedie", "Tweedie (power 1.5)", "d2_tweedie_score d2_tweedie_deviance"),
+            ("gamma", "gamma", "d2_gamma_score d2_gamma_deviance"),
+        )
+    ),
     _entry("pinball", "pinball loss at the median", "lower", "values", _REGRESSION, "quantile_loss mean_pinball_loss"),
     _entry("max_error", "largest error", "lower", "values", _REGRESSION, "neg_max_error maximum_error"),
     _entry("r2", "R²", "higher", "values", _REGRESSION, "r2_score rsquared r_squared r^2 r²", worst=_NO_BOUND),
@@ -190,6 +225,8 @@ _SIBLINGS: dict[tuple[str, TaskKind], str] = {
     ("recall", "multiclass"): "macro_recall",
 }
 """What a person means who names a metric of two classes for a task of many, or the other way round."""
+_SIBLINGS_GIVEN: dict[tuple[str, TaskKind], str] = {**_SIBLINGS, ("mae", "multiclass"): "rank_mae"}
+"""The same where the metric was given as such; the words of an intent are not enough to make ranks of classes."""
 
 
 def _spelling(name: str) -> str:
@@ -221,7 +258,7 @@ def metric_for(name: str, kind: TaskKind) -> tuple[Metric, str]:
     found = metric(name)
     if kind in ENTRIES[found.name].kinds:
         return found, ""
-    sibling = _SIBLINGS.get((found.name, kind))
+    sibling = _SIBLINGS_GIVEN.get((found.name, kind))
     if sibling is not None:
         return METRICS[sibling], f"Metric {name!r} is taken as {sibling}, its form for a {kind} task."
     possible = ", ".join(item.name for item in metrics_for(kind))

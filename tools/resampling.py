@@ -12,6 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.deviances import POWERS, deviance_statistic
+
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Statistic = Callable[[Array], Array]
@@ -68,6 +70,8 @@ def statistic_of(
 
 def value_statistic(name: str, y: Array, p: Array) -> Statistic:
     """The statistic of a regression metric for labels and predictions of shape (rows,)."""
+    if name in POWERS:
+        return deviance_statistic(name, y, p)
     error = p - y
     losses = _row_losses(name, y, p)
     if losses is not None:
@@ -197,8 +201,10 @@ def from_confusion(name: str, matrix: Array, positive: int) -> Array:
         top = hit.sum(axis=1) * total - (actual * predicted).sum(axis=1)
         spread = (total**2 - (predicted**2).sum(axis=1)) * (total**2 - (actual**2).sum(axis=1))
         return np.asarray(np.where(spread > 0, top / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0))
-    if name in {"cohen_kappa", "quadratic_kappa"}:
-        return _kappa(matrix, actual, predicted, total, squared=name == "quadratic_kappa")
+    if name in _KAPPA_POWERS:
+        return _kappa(matrix, actual, predicted, total, _KAPPA_POWERS[name])
+    if name == "rank_mae":
+        return _ratio((matrix * _steps(matrix.shape[1])).sum(axis=(1, 2)), total)
     present = (actual > 0) | (predicted > 0)
     recall, precision = _ratio(hit, actual, 0.0), _ratio(hit, predicted, 0.0)
     f1 = _ratio(2 * hit, actual + predicted, 0.0)
@@ -213,10 +219,18 @@ def from_confusion(name: str, matrix: Array, positive: int) -> Array:
     return _ratio((means[name] * present).sum(axis=1), present.sum(axis=1).astype(np.float64))
 
 
-def _kappa(matrix: Array, actual: Array, predicted: Array, total: Array, *, squared: bool) -> Array:
-    size = matrix.shape[1]
-    steps = np.subtract.outer(np.arange(size), np.arange(size))
-    cost = steps**2 if squared else (steps != 0)
+_KAPPA_POWERS = {"cohen_kappa": 0, "linear_kappa": 1, "quadratic_kappa": 2}
+"""Power of the distance between two classes that a mistake costs; 0: every mistake costs the same."""
+
+
+def _steps(size: int) -> Array:
+    """Distance in ranks of every class from every class."""
+    return np.abs(np.subtract.outer(np.arange(size), np.arange(size))).astype(np.float64)
+
+
+def _kappa(matrix: Array, actual: Array, predicted: Array, total: Array, power: int) -> Array:
+    steps = _steps(matrix.shape[1])
+    cost = steps**power if power else (steps != 0)
     observed = (matrix * cost).sum(axis=(1, 2))
     expected = np.einsum("bi,bj,ij->b", actual, predicted, cost.astype(np.float64)) / np.maximum(total, 1.0)
     return 1.0 - _ratio(observed, expected)

@@ -6,12 +6,12 @@ from state.candidate import Plan
 from state.errors import NotFound
 from state.profile import Profile
 from state.task import Task
-from tools.recipes import fingerprints, forecasting, scaled, sequences, texts, trees
+from tools.recipes import fingerprints, forecasting, ordinal, positives, scaled, sequences, texts, trees
 from tools.recipes.recipe import Recipe
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for module in (forecasting, sequences, texts, fingerprints, trees, scaled)
+    for module in (forecasting, sequences, texts, fingerprints, ordinal, trees, scaled, positives)
     for recipe in module.RECIPES
 }
 
@@ -30,5 +30,5 @@ def find_recipe(name: str) -> Recipe:
 
 
 def write_program(plan: Plan, task: Task, profile: Profile) -> str:
-    """The program text of a plan that names a recipe."""
-    return find_recipe(plan.recipe).write(plan, task, profile)
+    """The program text of a plan that names a recipe; its predictions keep to the range of target and metric."""
+    return positives.finished(find_recipe(plan.recipe).write(plan, task, profile), task)
