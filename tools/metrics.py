@@ -184,9 +184,9 @@ _CATALOGUE = [
     *(
         _entry(f"{law}_deviance", f"mean {title} deviance", "lower", "values", _REGRESSION, aliases)
         for law, title, aliases in (
-            ("poisson", "Poisson", "mean_poisson_deviance neg_mean_poisson_deviance poisson_loss"),
-            ("tweedie", "Tweedie (power 1.5)", "mean_tweedie_deviance neg_mean_tweedie_deviance tweedie_loss"),
-            ("gamma", "gamma", "mean_gamma_deviance neg_mean_gamma_deviance gamma_loss"),
+            ("poisson", "Poisson", "mean_poisson_deviance neg_mean_poisson_deviance poisson_loss poisson"),
+            ("tweedie", "Tweedie (power 1.5)", "mean_tweedie_deviance neg_mean_tweedie_deviance tweedie_loss tweedie"),
+            ("gamma", "gamma", "mean_gamma_deviance neg_mean_gamma_deviance gamma_loss gamma"),
         )
     ),
     *(
@@ -271,7 +271,22 @@ def metric_in(intent: str, kind: TaskKind) -> Metric | None:
     """The metric that a sentence of intent names, if it names one that fits (“… judged by RMSE”)."""
     words = re.sub(r"[^a-z0-9²]+", " ", intent.lower())
     spoken = {**{name: name for name in METRICS}, **ALIASES}
-    risky = {"precision", "recall", "roc", "ap", "acc", "mad", "kappa", "l1", "l2", "sensitivity", "brier"}
+    risky = {
+        "poisson",
+        "tweedie",
+        "gamma",
+        "precision",
+        "recall",
+        "roc",
+        "ap",
+        "acc",
+        "mad",
+        "kappa",
+        "l1",
+        "l2",
+        "sensitivity",
+        "brier",
+    }
     for phrase in sorted(spoken, key=len, reverse=True):
         if phrase in risky:  # ordinary words and stray letters; too weak to overrule what the data says
             continue
