@@ -8,7 +8,8 @@ from pydantic import Field
 
 from state.records import Record
 
-TaskKind = Literal["binary", "multiclass", "regression"]
+TaskKind = Literal["binary", "multiclass", "regression", "multilabel", "multiregression"]
+"""multilabel: several targets, each yes or no · multiregression: several numbers at once."""
 FeatureKind = Literal["numeric", "category", "text", "datetime", "sequence"]
 """numeric: numbers · category: short repeated strings · text: free text · datetime: parsed dates · sequence: DNA, RNA, protein."""
 SplitKind = Literal["random", "stratified", "group", "time", "given"]
@@ -72,6 +73,13 @@ class Task(Record):
     hold `ordinal` the order is that of the scale, lowest first."""
     target_traits: list[TargetTrait] = Field(default_factory=list)
     """What more is known of the target than its kind; see `TargetTrait`."""
+    targets: list[str] = Field(default_factory=list)
+    """For several targets: one name per target, in the order of the columns of labels and predictions; empty for one. Then
+    `target` is their common name, and `classes` is empty."""
+    target_texts: list[list[str]] = Field(default_factory=list)
+    """Multilabel from columns: per target the texts of no and yes; an empty pair for numbers."""
+    tag_separator: str = ""
+    """Multilabel from one column of tags: what separates them."""
     exposure: str | None = None
     """Column that says for how long or how much events were counted (policy years, hours at risk)."""
     positive: Label | None = None
@@ -104,6 +112,8 @@ class Task(Record):
         }
         if self.target_traits:
             task["target_traits"] = list(self.target_traits)
+        if self.targets:
+            task["targets"] = list(self.targets)
         if self.exposure:
             task["exposure"] = self.exposure
         if effective:
@@ -112,7 +122,17 @@ class Task(Record):
 
     @property
     def is_classification(self) -> bool:
-        return self.kind != "regression"
+        return self.kind in ("binary", "multiclass")
+
+    @property
+    def is_chances(self) -> bool:
+        """True when predictions are chances: of classes, or of each of several labels."""
+        return self.kind != "regression" and self.kind != "multiregression"
+
+    @property
+    def dealt_as(self) -> TaskKind:
+        """The kind by which rows are dealt and looked at: several targets are one number, their standardised mean."""
+        return "regression" if self.targets else self.kind
 
     @property
     def is_ordinal(self) -> bool:

@@ -22,6 +22,8 @@ from tools.labels import Labels, canonical_labels, ordered_classes, positive_cla
 from tools.layout import Layout, find_layout
 from tools.metrics import default_metric, metric_for
 from tools.profiling.profile import USELESS
+from tools.several import Several
+from tools.severalchecks import told
 from tools.splits import group_codes, plan_split, time_axis
 from tools.targetkinds import (
     TargetKind,
@@ -36,27 +38,34 @@ from tools.timeline import infer_step
 __all__ = ["canonical_labels", "frame_task"]
 
 
-def frame_task(settings: Settings, frame: pd.DataFrame, profile: Profile, target: str) -> Task:
+def frame_task(
+    settings: Settings, frame: pd.DataFrame, profile: Profile, target: str, several: Several | None = None
+) -> Task:
     """Frame the task of a table. Deterministic; raises InputError listing every problem with data and settings.
 
-    frame: the whole table with canonical columns, rows without a target included.
+    frame: the whole table with canonical columns, rows without a target included. several: the targets where there is more
+    than one; then `target` is the column `with_summary` has added.
     """
     _refuse_unknown_columns(settings, frame, target)
-    kind, kind_reason = _kind(settings, profile, frame[target])
-    labels, known = canonical_labels(frame[target], kind)
-    classes = ordered_classes(labels) if kind != "regression" else []
-    _refuse_labels(profile, kind, classes, labels)
+    kind, kind_reason = _kind(settings, profile, frame[target]) if several is None else (several.kind, told(several))
+    # Several targets are dealt by one number, the mean of the standardised ones.
+    view: TaskKind = kind if several is None else "regression"
+    labels, known = canonical_labels(frame[target], view)
+    classes = ordered_classes(labels) if view != "regression" else []
+    _refuse_labels(profile, view, classes, labels)
     special = ordered_target(settings, kind, classes, target)
     classes = special.classes
     rows = frame[known].reset_index(drop=True)
-    layout = find_layout(settings, rows, profile, kind)
-    split, horizon, remark = _split(settings, rows, labels, kind, layout)
+    layout = find_layout(settings, rows, profile, view)
+    split, horizon, remark = _split(settings, rows, labels, view, layout)
     positive, positive_reason = (
         positive_class(classes, labels, settings.positive, settings.intent) if kind == "binary" else (None, "")
     )
     excluded = _excluded(profile, layout, split)
     features = _features(profile, excluded)
-    special = special if kind != "regression" else counted_target(settings, profile, kind, features)
+    special = (
+        special if kind != "regression" or several is not None else counted_target(settings, profile, kind, features)
+    )
     metric, metric_reason = _metric(settings, kind, profile, labels, special)
     decisions = [
         kind_reason,
@@ -74,6 +83,9 @@ def frame_task(settings: Settings, frame: pd.DataFrame, profile: Profile, target
         metric=metric,
         classes=classes,
         target_traits=special.traits,
+        targets=[] if several is None else several.names,
+        target_texts=[] if several is None else several.spellings,
+        tag_separator="" if several is None else several.separator,
         exposure=special.exposure,
         positive=positive,
         features=features,

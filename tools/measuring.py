@@ -13,6 +13,7 @@ from state.task import Label, Metric
 from tools import resampling
 from tools.deviances import POWERS, deviance_score
 from tools.resampling import Array, Codes
+from tools.severalmetrics import several_score
 
 
 def class_codes(labels: ArrayLike | pd.Series, classes: Sequence[Label]) -> Codes:
@@ -40,9 +41,11 @@ def score(
 ) -> float:
     """The metric's value for predictions (rows,) of a regression or (rows, classes) probabilities.
 
-    Label metrics take the class of the highest probability. NaN when the metric is undefined for these rows, such as
-    an area under the curve where only one class occurs.
+    Labels and predictions of several targets are (rows, targets). Label metrics take the class of the highest probability.
+    NaN when the metric is undefined for these rows, such as an area under the curve where only one class occurs.
     """
+    if np.ndim(y_true) == 2:
+        return several_score(metric.name, np.asarray(y_true, dtype=np.float64), np.asarray(predictions))
     if metric.needs == "values":
         return _value_score(metric.name, np.asarray(y_true, dtype=np.float64), np.asarray(predictions).reshape(-1))
     codes = class_codes(y_true, classes)

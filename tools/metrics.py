@@ -15,6 +15,8 @@ _BINARY: frozenset[TaskKind] = frozenset({"binary"})
 _MULTICLASS: frozenset[TaskKind] = frozenset({"multiclass"})
 _CLASSES: frozenset[TaskKind] = frozenset({"binary", "multiclass"})
 _REGRESSION: frozenset[TaskKind] = frozenset({"regression"})
+_LABELS: frozenset[TaskKind] = frozenset({"multilabel"})
+_NUMBERS: frozenset[TaskKind] = frozenset({"multiregression"})
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,18 @@ _CATALOGUE = [
         "explained_variance_score",
         worst=_NO_BOUND,
     ),
+    _entry("mean_roc_auc", "area under the ROC curve, mean over labels", "higher", "probabilities", _LABELS),
+    _entry("mean_average_precision", "average precision, mean over labels", "higher", "probabilities", _LABELS),
+    _entry("mean_log_loss", "log loss, mean over labels", "lower", "probabilities", _LABELS),
+    _entry("micro_f1", "F1 over all labels together", "higher", "labels", _LABELS, "f1_micro"),
+    _entry("label_f1", "F1, mean over labels", "higher", "labels", _LABELS),
+    _entry("subset_accuracy", "share of rows with every label right", "higher", "labels", _LABELS, "exact_match"),
+    _entry("hamming_loss", "share of wrong labels", "lower", "labels", _LABELS, "hamming"),
+    _entry("scaled_rmse", "RMSE in standard deviations, mean over targets", "lower", "values", _NUMBERS),
+    _entry("scaled_mae", "absolute error in standard deviations, mean over targets", "lower", "values", _NUMBERS),
+    _entry("mean_r2", "R², mean over targets", "higher", "values", _NUMBERS, worst=_NO_BOUND),
+    _entry("uniform_rmse", "RMSE, mean over targets in their units", "lower", "values", _NUMBERS),
+    _entry("uniform_mae", "absolute error, mean over targets in their units", "lower", "values", _NUMBERS),
 ]
 
 ENTRIES: dict[str, Entry] = {entry.metric.name: entry for entry in _CATALOGUE}
@@ -225,6 +239,23 @@ _SIBLINGS: dict[tuple[str, TaskKind], str] = {
     ("recall", "multiclass"): "macro_recall",
 }
 """What a person means who names a metric of two classes for a task of many, or the other way round."""
+_SIBLINGS |= {
+    (name, "multilabel"): sibling
+    for sibling, names in {
+        "mean_roc_auc": ("roc_auc", "roc_auc_ovr"),
+        "mean_average_precision": ("average_precision",),
+        "mean_log_loss": ("log_loss",),
+        "label_f1": ("f1", "macro_f1"),
+        "subset_accuracy": ("accuracy",),
+    }.items()
+    for name in names
+}
+_SIBLINGS |= {
+    ("rmse", "multiregression"): "scaled_rmse",
+    ("mse", "multiregression"): "scaled_rmse",
+    ("mae", "multiregression"): "scaled_mae",
+    ("r2", "multiregression"): "mean_r2",
+}
 _SIBLINGS_GIVEN: dict[tuple[str, TaskKind], str] = {**_SIBLINGS, ("mae", "multiclass"): "rank_mae"}
 """The same where the metric was given as such; the words of an intent are not enough to make ranks of classes."""
 
@@ -307,6 +338,12 @@ def default_metric(kind: TaskKind, profile: Profile, intent: str) -> tuple[Metri
         return _for_binary(profile, intent.lower())
     if kind == "multiclass":
         return _for_multiclass(profile, intent.lower())
+    if kind == "multilabel":
+        return METRICS["mean_roc_auc"], "Metric mean_roc_auc: several labels, no metric named; it needs no threshold."
+    if kind == "multiregression":
+        found = _for_regression(profile, intent.lower())[0].name
+        name = _SIBLINGS.get((found, kind), "scaled_rmse")
+        return METRICS[name], f"Metric {name}: several targets, each counts the same whatever its unit."
     return _for_regression(profile, intent.lower())
 
 

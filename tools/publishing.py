@@ -16,6 +16,7 @@ from state.task import Prepared, Task
 from tools.appraisal import appraise
 from tools.explaining import Importance
 from tools.exploration import worst_rows
+from tools.labels import label_columns, labels_in
 from tools.release.examples import example_job, example_predictions
 from tools.release.folder import publish
 from tools.release.layout import runtime_files
@@ -33,9 +34,10 @@ EXAMPLES = 5
 def refit_data(desk: Workbench, prepared: Prepared) -> tuple[str, str]:
     """References of features and labelled rows of everything, sealed rows included; used after acceptance only."""
     features = [desk.artifacts.get_frame(prepared.features), desk.artifacts.get_frame(prepared.sealed_features)]
-    labels = [desk.artifacts.get_frame(ref)["label"] for ref in (prepared.labels, prepared.sealed_labels)]
+    labels = [desk.artifacts.get_frame(ref) for ref in (prepared.labels, prepared.sealed_labels)]
     together = pd.concat(features, ignore_index=True)
-    rows = pd.DataFrame({"row": np.arange(len(together), dtype=float), "label": pd.concat(labels, ignore_index=True)})
+    rows = pd.concat([frame[label_columns(frame)] for frame in labels], ignore_index=True)
+    rows.insert(0, "row", np.arange(len(together), dtype=float))
     return desk.artifacts.put_frame(together), desk.artifacts.put_frame(rows)
 
 
@@ -159,7 +161,7 @@ def write_run_report(
     features = desk.features(prepared)
     times = task.time_column if task.forecast and task.time_column in features else None
     tested = state.get("test_predictions")
-    sealed = desk.artifacts.get_frame(prepared.sealed_labels)["label"].to_numpy() if tested else None
+    sealed = labels_in(desk.artifacts.get_frame(prepared.sealed_labels)) if tested else None
     brief = desk.brief(state["brief"])
     verdict = Verdict.model_validate(state["verdict"])
     appraisal = appraise(

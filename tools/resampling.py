@@ -58,7 +58,11 @@ def _counts(rng: np.random.Generator, members: int, repeats: int, part: float = 
 def statistic_of(
     name: str, needs: str, labels: Array | Codes, predictions: Array, classes: int, positive: int
 ) -> Statistic:
-    """The statistic of any metric: labels are class numbers, or values where the metric needs values."""
+    """The statistic of any metric: labels are class numbers, values where the metric needs values, or (rows, targets)."""
+    if labels.ndim == 2:
+        from tools.severalmetrics import several_statistic
+
+        return several_statistic(name, labels.astype(np.float64), predictions)
     if needs == "values":
         values = predictions.reshape(-1)
         return value_statistic(name, labels.astype(np.float64), np.maximum(values, 0.0) if name == "rmsle" else values)
@@ -85,9 +89,9 @@ def value_statistic(name: str, y: Array, p: Array) -> Statistic:
         return lambda w: np.where(w > 0, np.abs(error), 0.0).max(axis=1)
     centred = y - y.mean()
     if name == "r2":
-        return lambda w: 1.0 - _ratio(w @ error**2, w.sum(axis=1) * _variance(w, centred))
+        return lambda w: 1.0 - _ratio(w @ error**2, w.sum(axis=1) * variance(w, centred))
     if name == "explained_variance":
-        return lambda w: 1.0 - _ratio(_variance(w, error), _variance(w, centred))
+        return lambda w: 1.0 - _ratio(variance(w, error), variance(w, centred))
     raise KeyError(name)
 
 
@@ -125,16 +129,16 @@ def probability_statistic(name: str, codes: Codes, p: Array, positive: int) -> S
         losses = ((p - truth) ** 2).sum(axis=1) / (2.0 if p.shape[1] == 2 else 1.0)
         return lambda w: _mean(w, losses)
     if name == "roc_auc":
-        return _auc_statistic(codes == positive, p[:, positive])
+        return auc_statistic(codes == positive, p[:, positive])
     if name == "average_precision":
-        return _precision_statistic(codes == positive, p[:, positive])
+        return precision_statistic(codes == positive, p[:, positive])
     if name == "roc_auc_ovr":
-        parts = [_auc_statistic(codes == code, p[:, code]) for code in np.unique(codes)]
+        parts = [auc_statistic(codes == code, p[:, code]) for code in np.unique(codes)]
         return lambda w: np.mean([part(w) for part in parts], axis=0)
     raise KeyError(name)
 
 
-def _auc_statistic(truth: NDArray[np.bool_], score: Array) -> Statistic:
+def auc_statistic(truth: NDArray[np.bool_], score: Array) -> Statistic:
     """Area under the ROC curve by weighted ranks; ties count half."""
     order, starts = _tie_groups(score)
     positive = truth[order].astype(np.float64)
@@ -149,7 +153,7 @@ def _auc_statistic(truth: NDArray[np.bool_], score: Array) -> Statistic:
     return auc
 
 
-def _precision_statistic(truth: NDArray[np.bool_], score: Array) -> Statistic:
+def precision_statistic(truth: NDArray[np.bool_], score: Array) -> Statistic:
     """Average precision: the sum of recall steps times the precision at each threshold."""
     order, starts = _tie_groups(-score)
     positive = truth[order].astype(np.float64)
@@ -254,7 +258,7 @@ def _mean(w: Array, losses: Array) -> Array:
     return np.asarray((w @ losses) / w.sum(axis=1))
 
 
-def _variance(w: Array, values: Array) -> Array:
+def variance(w: Array, values: Array) -> Array:
     total = w.sum(axis=1)
     return np.asarray(w @ values**2 / total - (w @ values / total) ** 2)
 

@@ -15,8 +15,9 @@ from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.crash import crash_point
 from tools.expectation import expect_sealed
+from tools.labels import labels_in
 from tools.receipts import Number, number_id, record_numbers
-from tools.scoring import check_predictions, interval, score
+from tools.scoring import check_predictions, interval, score, several_of
 from tools.units import drawn, units_of
 from tools.workbench import Workbench
 
@@ -47,8 +48,8 @@ async def open_sealed_test(
     receipts = await _predict_jobs(desk, task, members, prepared.sealed_features)
     sealed = desk.artifacts.get_frame(prepared.sealed_labels)
     predictions = _mean(desk, task, len(sealed), members, receipts)
-    labels = sealed["label"].to_numpy()
-    if check_predictions(predictions, len(labels), task.classes):
+    labels = labels_in(sealed)
+    if check_predictions(predictions, len(labels), task.classes, several=several_of(task)):
         return None, opening, predictions
     judged = task.metric, labels, predictions, task.classes, task.positive
     low, high = interval(*judged, seed=desk.settings.seed, groups=units_of(task, sealed))
@@ -85,7 +86,9 @@ def _mean(desk: Workbench, task: Task, rows: int, members: list[ReleaseMember], 
     """The weighted mean of the predictions; empty when one is missing or invalid by itself."""
     parts = [desk.artifacts.get_array(receipt.outputs["predictions.npy"]) for receipt in receipts if receipt.ok]
     # Each is looked at: a single row would be spread over all of them, and faults of two members may cancel out.
-    if len(parts) < len(members) or any(check_predictions(part, rows, task.classes) for part in parts):
+    if len(parts) < len(members) or any(
+        check_predictions(part, rows, task.classes, several=several_of(task)) for part in parts
+    ):
         return np.full((0,), np.nan)
     total = sum(member.weight for member in members)
     return np.asarray(sum(member.weight / total * part for member, part in zip(members, parts, strict=True)))

@@ -221,6 +221,8 @@ def _fitted(inputs: Path, request: Mapping[str, Any]) -> tuple[ModuleType, pd.Da
     features = portable("tables").read_arrow(inputs / "features.arrow")
     train = portable("tables").read_arrow(inputs / "train.arrow")
     labels = _labels(train["label"], params["task"])
+    if targets := params["task"].get("targets"):
+        labels = _several(train, targets, params["task"])
     frame = _take(features, train["row"].to_numpy().astype("int64"))
     started = time.perf_counter()
     model = program.fit(
@@ -248,11 +250,20 @@ def _labels(values: pd.Series, task: Mapping[str, Any]) -> pd.Series:
     """Labels as a program gets them: float64 to regress; int64, or str in an object column, to classify."""
     import pandas as pd
 
-    if task["kind"] == "regression":
+    if task["kind"] == "regression" or task.get("targets"):
         return pd.Series(values.to_numpy(dtype="float64"), name="label")
     if all(isinstance(label, int) and not isinstance(label, bool) for label in task["classes"]):
         return pd.Series(values.to_numpy().astype("int64"), name="label")
     return pd.Series([str(label) for label in values], dtype="object", name="label")
+
+
+def _several(train: pd.DataFrame, targets: list[str], task: Mapping[str, Any]) -> pd.DataFrame:
+    """Several targets as a program gets them: a column each, float64 to regress, int64 of 0 and 1 for labels."""
+    import pandas as pd
+
+    kind = "int64" if task["kind"] == "multilabel" else "float64"
+    values = {name: train[f"label_{place}"].to_numpy().astype(kind) for place, name in enumerate(targets)}
+    return pd.DataFrame(values)
 
 
 def _rows(path: Path) -> np.ndarray:

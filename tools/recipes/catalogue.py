@@ -6,7 +6,7 @@ from state.candidate import Plan
 from state.errors import NotFound
 from state.profile import Profile
 from state.task import Task
-from tools.recipes import fingerprints, forecasting, ordinal, positives, scaled, sequences, texts, trees
+from tools.recipes import fingerprints, forecasting, ordinal, positives, scaled, sequences, several, texts, trees
 from tools.recipes.recipe import Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -18,6 +18,7 @@ RECIPES: dict[str, Recipe] = {
 
 def applicable(task: Task, profile: Profile) -> list[tuple[Recipe, float]]:
     """The recipes that apply, best fit first; ties keep the catalogue's order."""
+    task, profile = several.one_target(task), several.one_profile(task, profile)
     fits = [(recipe, recipe.fits(task, profile)) for recipe in RECIPES.values()]
     return sorted(((recipe, fit) for recipe, fit in fits if fit > 0), key=lambda pair: -pair[1])
 
@@ -31,4 +32,6 @@ def find_recipe(name: str) -> Recipe:
 
 def write_program(plan: Plan, task: Task, profile: Profile) -> str:
     """The program text of a plan that names a recipe; its predictions keep to the range of target and metric."""
-    return positives.finished(find_recipe(plan.recipe).write(plan, task, profile), task)
+    own = several.one_target(task)
+    code = find_recipe(plan.recipe).write(plan, own, several.one_profile(task, profile))
+    return several.for_all(positives.finished(code, own), task)
