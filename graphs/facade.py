@@ -32,9 +32,9 @@ _KINDS = {"float": "regression", "bool": "binary"}
 class Model:
     """A model described by what it is for, before there is one.
 
-    intent: what the model is for. input_schema: the columns it may use; all but the target when empty.
-    output_schema: the column to predict, or several (all yes or no, or all numbers); guessed from the intent when empty. constraints: sentences that
-    are added to the intent. Building needs no key; `provider` lets a language model write candidates as well.
+    intent: what the model is for. input_schema: the columns it may use; all but the target when empty. output_schema: the
+    column to predict, or several (all yes or no, or all numbers); guessed from the intent when empty. constraints:
+    sentences that are added to the intent. Building needs no key; `provider` lets a language model write candidates too.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ def rank_loss(codes: np.ndarray, chosen: np.ndarray, count: int, metric: str) ->
 
 
 def fit_cuts(values: np.ndarray, codes: np.ndarray, count: int, metric: str) -> np.ndarray:
-    """Cut points between neighbouring classes with the least loss: one moved at a time, from the better of two starts."""
+    """Cut points between neighbouring classes of least loss: moved one at a time, from the better start of two."""
     every = max(1, len(values) // 10_000)
     values, codes = values[::every], codes[::every]
 
