@@ -55,7 +55,7 @@ def frame_task(
     _refuse_labels(profile, view, classes, labels)
     special = ordered_target(settings, kind, classes, target)
     classes = special.classes
-    rows = frame[known].reset_index(drop=True)
+    rows = frame[known].reset_index(drop=True).drop(columns=[] if several is None else several.columns)
     layout = find_layout(settings, rows, profile, view)
     split, horizon, remark = _split(settings, rows, labels, view, layout)
     positive, positive_reason = (

@@ -26,6 +26,7 @@ SeveralKind = Literal["multilabel", "multiregression"]
 SEPARATORS = (";", "|", ",", "/")
 MOST_LABELS = 200
 _TAG_WORDS = r"\bmulti-?label|\btags?\b|\bseveral labels\b"
+_TAGS = " (tags)"
 _QUOTES = re.compile(r"^[\[\(\{]|[\]\)\}]$")
 
 
@@ -43,8 +44,8 @@ class Several:
 
     @property
     def target(self) -> str:
-        """The name under which messages and records know the targets together."""
-        return ", ".join(self.columns)
+        """The name under which messages and records know the targets together, and of the column that stands for them."""
+        return f"{self.columns[0]}{_TAGS}" if self.separator else ", ".join(self.columns)
 
 
 def asked_targets(wanted: str, names: Sequence[str]) -> list[str]:
@@ -127,28 +128,22 @@ def values_of(frame: pd.DataFrame, several: Several) -> NDArray[np.float64]:
 
 def with_summary(frame: pd.DataFrame, several: Several) -> pd.DataFrame:
     """The table with one more column, under the targets' common name: the mean of the standardised targets."""
-    if several.separator and _tag_column(several) in frame:
-        return frame
     values = values_of(frame, several)
     known = ~np.isnan(values).any(axis=1)
     spread = values[known].std(axis=0)
     standard = (values - values[known].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    kept = frame.drop(columns=[several.target]) if several.separator else frame
-    tags = {_tag_column(several): frame[several.target]} if several.separator else {}
-    return kept.assign(**tags, **{several.target: standard.mean(axis=1)})
+    return frame.assign(**{several.target: standard.mean(axis=1)})
 
 
 def held_back(several: Several) -> list[str]:
-    """Columns of the table with a summary that hold targets, and so are no features."""
-    return [_tag_column(several)] if several.separator else list(several.columns)
+    """Columns of the table that hold targets, and so are no features."""
+    return list(several.columns)
 
 
 def profile_of_several(profile: Profile, frame: pd.DataFrame, several: Several) -> Profile:
     """The profile with what holds for single targets too: columns that copy or encode one of them."""
     rows = np.unique(np.linspace(0, len(frame) - 1, min(len(frame), SAMPLE)).astype(np.int64))
-    values = values_of(
-        frame.assign(**{several.target: frame[_tag_column(several)]}) if several.separator else frame, several
-    )
+    values = values_of(frame, several)
     targets = [encode(name, pd.Series(values[:, place], name=name)) for place, name in enumerate(several.names)]
     kind: TaskKind = "binary" if several.kind == "multilabel" else "regression"
     columns = []
@@ -163,15 +158,10 @@ def profile_of_several(profile: Profile, frame: pd.DataFrame, several: Several) 
     return profile.but(columns=[one.plain() for one in columns], notes=notes, target=target.plain())
 
 
-def _tag_column(several: Several) -> str:
-    return f"{several.columns[0]} (tags)"
-
-
 def several_of_brief(settings: Settings, frame: pd.DataFrame, target: str) -> Several | None:
     """The several targets of the prepared table of a run; None for a single one."""
-    own = [name for name in frame.columns if name == f"{target} (tags)"]
-    if own:
-        return _tagged(settings, frame.assign(**{target: frame[own[0]]}), target)
+    if target.endswith(_TAGS) and target.removesuffix(_TAGS) in frame:
+        return _tagged(settings, frame, target.removesuffix(_TAGS))
     if ", " not in target:
         return None
     asked = asked_targets(settings.target, [str(name) for name in frame.columns if name != target])
@@ -181,18 +171,16 @@ def several_of_brief(settings: Settings, frame: pd.DataFrame, target: str) -> Se
 def of_task(task: Task) -> Several:
     """The targets of a framed task."""
     kind: SeveralKind = "multilabel" if task.kind == "multilabel" else "multiregression"
-    columns = [task.target] if task.tag_separator else list(task.targets)
-    return Several(kind, columns, list(task.targets), task.tag_separator, [list(pair) for pair in task.target_texts])
+    return Several(kind, target_columns(task), list(task.targets), task.tag_separator, task.target_texts)
 
 
 def prepared_values(frame: pd.DataFrame, task: Task) -> NDArray[np.float64]:
     """The targets of rows of the prepared table, (rows, targets)."""
-    several = of_task(task)
-    if several.separator:
-        frame = frame.assign(**{several.target: frame[_tag_column(several)]})
-    return values_of(frame, several)
+    return values_of(frame, of_task(task))
 
 
 def target_columns(task: Task) -> list[str]:
     """The columns of the data file that hold the target or targets."""
-    return list(task.targets) if task.targets and not task.tag_separator else [task.target]
+    if task.tag_separator:
+        return [task.target.removesuffix(_TAGS)]
+    return list(task.targets) or [task.target]

@@ -61,7 +61,8 @@ def check_request(settings: Settings, table: Table | None = None) -> Request:
         problems += several_problems(settings, table, several)
     else:
         problems += target_problems(settings, table, target) if target else metric_name_problems(settings.metric)
-    test = _test_frame(settings, table, targets[0] if targets else "", problems)
+    tags = several is not None and bool(several.separator)
+    test = _test_frame(settings, table, targets[0] if targets else "", problems, tags=tags)
     if problems:
         raise InputError(problems)
     return Request(settings, table, test, target if several is None else several.target, reason, several)
@@ -188,14 +189,16 @@ def _test_file_problems(settings: Settings) -> list[Problem]:
     return []
 
 
-def _test_frame(settings: Settings, table: Table, target: str, problems: list[Problem]) -> pd.DataFrame | None:
+def _test_frame(
+    settings: Settings, table: Table, target: str, problems: list[Problem], *, tags: bool = False
+) -> pd.DataFrame | None:
     if not settings.test_data:
         return None
     if not target:
         problems += _test_file_problems(settings)
         return None
     try:
-        test, notes = open_test(settings.test_data, table, target)
+        test, notes = open_test(settings.test_data, table, target, tags=tags)
     except InputError as error:
         problems += error.problems
         return None

@@ -113,7 +113,7 @@ def several_labels(frame: pd.DataFrame, schema: dict[str, Any]) -> pd.DataFrame:
     """Several targets, a column each: numbers, or 0 and 1 read from numbers, from two texts, or from a column of tags."""
     targets, separator = schema["task"]["targets"], schema["tag_separator"]
     if separator:
-        cells = [set(tags_of(str(text), separator)) for text in frame[schema["target"]]]
+        cells = [set(tags_of(str(text), separator)) for text in frame[schema["target_columns"][0]]]
         return pd.DataFrame({name: [int(name in tags) for tags in cells] for name in targets}, dtype="int64")
     labels = schema["task"]["kind"] == "multilabel"
     columns = {}
