@@ -209,13 +209,19 @@ def test_predictions_of_several_targets_are_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("targets", "recipe"), [("load,heat", "linear"), ("load,heat", "boosting"), ("alarm,fault", "forest")]
+    ("targets", "recipe", "metric"),
+    [
+        ("load,heat", "linear", ""),
+        ("load,heat", "boosting", "mae"),
+        ("alarm,fault", "forest", ""),
+        ("alarm,fault", "linear", "micro_f1"),
+    ],
 )
-def test_every_recipe_serves_several_targets(targets: str, recipe: str, tmp_path: Any) -> None:
+def test_every_recipe_serves_several_targets(targets: str, recipe: str, metric: str, tmp_path: Any) -> None:
     """The program of one target is fitted once per target; it learns, replays, is stored without pickle."""
     names = targets.split(",")
     others = {"load", "heat", "alarm", "fault"} - set(names)
-    found = framed(sensors().drop(columns=list(others)), targets)
+    found = framed(sensors().drop(columns=list(others)), targets, metric=metric)
     task, profile = found.task, found.profile
     assert recipe in {one.name for one, _ in applicable(task, profile)}
     variant = find_recipe(recipe).variants(one_target(task), one_profile(task, profile))[0]

@@ -9,6 +9,8 @@ from tools.metrics import METRICS
 from tools.recipes.assemble import enclose
 
 _LABEL_METRIC = "log_loss"
+_CUT_METRICS = frozenset({"micro_f1", "label_f1"})
+"""Metrics for which one half is seldom the best chance from which to say yes."""
 _VALUE_METRICS = {"scaled_mae": "mae", "uniform_mae": "mae"}
 
 
@@ -47,4 +49,12 @@ def for_all(code: str, task: Task) -> str:
     if not task.targets:
         return code
     renamed = {"fit": "fit_one", "predict": "predict_one"}
-    return enclose(code, "several", renamed=renamed, labels=task.kind == "multilabel", metric=single_metric(task))
+    return enclose(
+        code,
+        "several",
+        renamed=renamed,
+        labels=task.kind == "multilabel",
+        metric=single_metric(task),
+        tuned=task.metric.name in _CUT_METRICS,
+        together=task.metric.name == "micro_f1",
+    )
