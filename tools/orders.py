@@ -105,4 +105,4 @@ def _told(labels: list[str], intent: str) -> list[Label] | None:
             return None
         places[label] = found.start()
         text = text[: found.start()] + " " * len(label) + text[found.end() :]
-    return sorted(labels, key=lambda label: places[label])
+    return [*sorted(labels, key=lambda label: places[label])]

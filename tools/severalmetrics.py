@@ -57,8 +57,7 @@ def several_statistic(name: str, y: Array, p: Array) -> Statistic:
     if name in _BASES or name in _RANKED:
         parts = [_one_statistic(name, y[:, place], p[:, place]) for place in range(y.shape[1])]
         if name in _RANKED:
-            with np.errstate(invalid="ignore"):
-                return lambda w: _mean_of_known(np.array([part(w) for part in parts]))
+            return lambda w: _mean_of_known(np.array([part(w) for part in parts]))
         return lambda w: np.asarray(np.mean([part(w) for part in parts], axis=0))
     truth, said = y >= THRESHOLD, p >= THRESHOLD
     if name in {"micro_f1", "label_f1"}:

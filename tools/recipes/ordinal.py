@@ -72,7 +72,7 @@ def _write(plan: Plan, task: Task, profile: Profile, way: str) -> str:
     inside = _inside(task, way)
     # A change of a candidate starts from the default base's parameters; those the other base does not know fall away.
     known = {one: set(_BASES[one].variants(inside, profile)[0].params) for one in _USED}
-    foreign = set().union(*known.values()) - known[base.name]
+    foreign = set[str]().union(*known.values()) - known[base.name]
     params = {key: value for key, value in params.items() if key not in foreign | _LEFT_OUT}
     code = base.write(plan.but(recipe=base.name, params=params), inside, profile)
     if way == "ranks":
