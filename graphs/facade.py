@@ -117,7 +117,7 @@ class Model:
             row = predict_with_release(self._release(), pd.DataFrame([dict(data)])).to_dict("records")[0]
             if "prediction" in row:
                 return {self._target(): row.pop("prediction"), **row}
-            return {name.removeprefix("prediction_"): value for name, value in row.items()}
+            return {str(name).removeprefix("prediction_"): value for name, value in row.items()}
         return predict_with_release(self._release(), Path(data) if isinstance(data, str | PathLike) else data)
 
     def describe(self) -> dict[str, Any]:

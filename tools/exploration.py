@@ -47,7 +47,7 @@ def worst_rows(
     shown = [feature.name for feature in task.features][:6]
     rows = []
     for place in np.argsort(-errors, kind="stable")[:most]:
-        said = task.classes[int(part.values[place].argmax())] if task.is_classification else part.values[place]
+        said: Any = task.classes[int(part.values[place].argmax())] if task.is_classification else part.values[place]
         actual = truth[place]
         if task.targets:
             said, actual = (", ".join(f"{value:.4g}" for value in one[:6]) for one in (said, actual))

@@ -30,7 +30,7 @@ _RATE_NAMES = ["rate", "frequency", "incidence", "density", "intensity", "per"]
 _EXPOSED = (
     r"\bper (?:\w+ ){0,2}of (?:the )?((?:\w+ ?){1,3})",
     r"\b(?:exposure|offset)(?: column)?(?: is| in|:| =)? (?:the )?((?:\w+ ?){1,3})",
-    r"\b((?:\w+ ){0,2}\w+)(?: \w+){0,3} as (?:the |an )?(?:exposure|offset)\b",
+    r"\b((?:\w+ ){0,2}\w+)(?: \w+){0,3} (?:as|is) (?:the |an )?(?:exposure|offset)\b",
     r"\b((?:\w+ ){0,2}\w+) at risk\b",
 )
 

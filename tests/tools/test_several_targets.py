@@ -32,7 +32,7 @@ from tools.several import held_back, prepared_values, profile_of_several, values
 
 RNG = np.random.default_rng(5)
 LABELS = (RNG.random((240, 3)) < [0.2, 0.5, 0.7]).astype(float)
-CHANCES = np.clip(0.5 * LABELS + RNG.uniform(0.05, 0.45, (240, 3)), 0, 1)
+CHANCES = np.clip(0.4 * LABELS + RNG.uniform(0.0, 0.6, (240, 3)), 0, 1)
 NUMBERS = RNG.normal(size=(240, 2)) * [1.0, 100.0]
 GUESS = NUMBERS + RNG.normal(size=(240, 2)) * [0.5, 80.0]
 

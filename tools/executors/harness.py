@@ -220,9 +220,8 @@ def _fitted(inputs: Path, request: Mapping[str, Any]) -> tuple[ModuleType, pd.Da
     program = _load_program(inputs / "program.py")
     features = portable("tables").read_arrow(inputs / "features.arrow")
     train = portable("tables").read_arrow(inputs / "train.arrow")
-    labels = _labels(train["label"], params["task"])
-    if targets := params["task"].get("targets"):
-        labels = _several(train, targets, params["task"])
+    targets = params["task"].get("targets")
+    labels = _several(train, targets, params["task"]) if targets else _labels(train["label"], params["task"])
     frame = _take(features, train["row"].to_numpy().astype("int64"))
     started = time.perf_counter()
     model = program.fit(
@@ -250,7 +249,7 @@ def _labels(values: pd.Series, task: Mapping[str, Any]) -> pd.Series:
     """Labels as a program gets them: float64 to regress; int64, or str in an object column, to classify."""
     import pandas as pd
 
-    if task["kind"] == "regression" or task.get("targets"):
+    if task["kind"] == "regression":
         return pd.Series(values.to_numpy(dtype="float64"), name="label")
     if all(isinstance(label, int) and not isinstance(label, bool) for label in task["classes"]):
         return pd.Series(values.to_numpy().astype("int64"), name="label")

@@ -163,8 +163,8 @@ def carried(
     """
     y, p = target_numbers(truth, task), predictions.reshape(len(predictions), -1)
     if task.targets:
-        spread = np.where(y.std(axis=0) > 0, y.std(axis=0), 1.0)
-        y, p = (y - y.mean(axis=0)) / spread, (p - y.mean(axis=0)) / spread
+        scale = np.where(y.std(axis=0) > 0, y.std(axis=0), 1.0)
+        y, p = (y - y.mean(axis=0)) / scale, (p - y.mean(axis=0)) / scale
     if not task.is_classification:
         low, high = np.quantile(y, [0.01, 0.99])
         y, p = np.clip(y, low, high), np.clip(p, low, high)

@@ -83,7 +83,7 @@ def _write(plan: Plan, task: Task, profile: Profile, way: str) -> str:
 
 
 def _seconds(task: Task, profile: Profile, way: str) -> float:
-    one = _BASES[_USED[0]].seconds(_inside(task, way), profile)
+    one = float(_BASES[_USED[0]].seconds(_inside(task, way), profile))
     return one * (3.0 if way == "ranks" else 2.0 * max(1, len(task.classes) - 1))
 
 

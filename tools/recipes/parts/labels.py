@@ -18,4 +18,4 @@ def f1_cut(chances: np.ndarray, truth: np.ndarray) -> float:
 def bent(chances: np.ndarray, cuts: np.ndarray) -> np.ndarray:
     """Chances (rows, labels) stretched so that each label's cut lies at one half; their order stays."""
     low, high = chances * 0.5 / cuts, 0.5 + 0.5 * (chances - cuts) / (1 - cuts)
-    return np.where(chances < cuts, low, high)
+    return np.asarray(np.where(chances < cuts, low, high))

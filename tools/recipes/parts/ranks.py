@@ -44,7 +44,7 @@ def places_of(values: np.ndarray, cuts: np.ndarray) -> np.ndarray:
     """Values on the scale of ranks, bent so that the cut points lie half way between whole ranks."""
     knots = np.maximum.accumulate(np.concatenate([[cuts[0] - 1.0], cuts, [cuts[-1] + 1.0]]))
     knots = knots + 1e-9 * np.arange(len(knots))
-    return np.interp(values, knots, np.arange(len(knots)) - 0.5)
+    return np.asarray(np.interp(values, knots, np.arange(len(knots)) - 0.5))
 
 
 def rank_probabilities(values: np.ndarray, cuts: np.ndarray, spread: float) -> np.ndarray:
