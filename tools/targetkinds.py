@@ -30,7 +30,7 @@ _RATE_NAMES = ["rate", "frequency", "incidence", "density", "intensity", "per"]
 _EXPOSED = (
     r"\bper (?:\w+ ){0,2}of (?:the )?((?:\w+ ?){1,3})",
     r"\b(?:exposure|offset)(?: column)?(?: is| in|:| =)? (?:the )?((?:\w+ ?){1,3})",
-    r"\b((?:\w+ ){0,2}\w+)(?: \w+){0,3} (?:as|is) (?:the |an )?(?:exposure|offset)\b",
+    r"\b((?:\w+ ){0,5}\w+) (?:as|is) (?:the |an )?(?:exposure|offset)\b",
     r"\b((?:\w+ ){0,2}\w+) at risk\b",
 )
 
@@ -148,9 +148,9 @@ def _exposure(intent: str, profile: Profile, features: Sequence[Feature]) -> str
     for pattern in _EXPOSED:
         for found in re.finditer(pattern, text):
             words = {stem(word) for word in found.group(1).split()}
-            for name in fitting:
-                if set(name_words(name)) <= words or "".join(name_words(name)) in words:
-                    return name
+            named = [name for name in fitting if set(name_words(name)) <= words or "".join(name_words(name)) in words]
+            if named:
+                return max(named, key=lambda name: len(name_words(name)))
     if re.search(r"\bexposures?\b|\boffset\b", text):
         return next((name for name in fitting if mentions(name, ["exposure", "offset"])), None)
     return None
