@@ -32,9 +32,9 @@ _KINDS = {"float": "regression", "bool": "binary"}
 class Model:
     """A model described by what it is for, before there is one.
 
-    intent: what the model is for. input_schema: the columns it may use; all but the target when empty.
-    output_schema: one entry, the column to predict; guessed from the intent when empty. constraints: sentences that
-    are added to the intent. Building needs no key; `provider` lets a language model write candidates as well.
+    intent: what the model is for. input_schema: the columns it may use; all but the target when empty. output_schema: the
+    column to predict, or several (all yes or no, or all numbers); guessed from the intent when empty. constraints:
+    sentences that are added to the intent. Building needs no key; `provider` lets a language model write candidates too.
     """
 
     def __init__(
@@ -51,14 +51,6 @@ class Model:
         self.intent = intent
         self.input_schema = _schema(input_schema, "input_schema")
         self.output_schema = _schema(output_schema, "output_schema")
-        if len(self.output_schema) > 1:
-            raise InputError(
-                Problem(
-                    f"{len(self.output_schema)} columns to predict: {', '.join(self.output_schema)}",
-                    where="output_schema",
-                    cure="name one; build a model for each of the others",
-                )
-            )
         self.constraints = list(constraints)
         self.run: Run | None = None
         self._folder: Path | None = None
@@ -94,12 +86,13 @@ class Model:
             values["time_limit"] = timeout
         if max_iterations is not None:
             values["iterations"] = max_iterations
-        for target, kind in self.output_schema.items():
-            values.setdefault("target", target)
-            if kind in _KINDS:
-                values.setdefault("kind", _KINDS[kind])
+        if self.output_schema:
+            values.setdefault("target", ",".join(self.output_schema))
+            kinds = {_kind_of(kind, several=len(self.output_schema) > 1) for kind in self.output_schema.values()}
+            if len(kinds) == 1 and (kind := kinds.pop()):
+                values.setdefault("kind", kind)
         if self.input_schema:
-            train = _narrowed(train, self.input_schema, values.get("target"))
+            train = _narrowed(train, self.input_schema, list(self.output_schema) or _asked(values.get("target")))
         if test is not None:
             values["test_data"] = _test_path(test)
         listeners = [*callbacks, *([_talk(chain_of_thought)] if verbose or chain_of_thought else [])]
@@ -122,7 +115,9 @@ class Model:
             import pandas as pd
 
             row = predict_with_release(self._release(), pd.DataFrame([dict(data)])).to_dict("records")[0]
-            return {self._target(): row.pop("prediction"), **row}
+            if "prediction" in row:
+                return {self._target(): row.pop("prediction"), **row}
+            return {str(name).removeprefix("prediction_"): value for name, value in row.items()}
         return predict_with_release(self._release(), Path(data) if isinstance(data, str | PathLike) else data)
 
     def describe(self) -> dict[str, Any]:
@@ -192,7 +187,7 @@ class Model:
         model = cls(
             intent=manifest.get("intent") or f"predict {task['target']}",
             input_schema={column["name"]: column["type"] for column in manifest["inputs"]},
-            output_schema={task["target"]: task["kind"]},
+            output_schema=dict.fromkeys(task.get("targets") or [task["target"]], task["kind"]),
         )
         model._folder = folder
         return model
@@ -271,26 +266,36 @@ def _two(datasets: Any) -> tuple[Any, Any]:
     return datasets[0], datasets[1] if len(datasets) == 2 else None
 
 
-def _narrowed(data: Any, schema: Mapping[str, str], target: str | None) -> Any:
-    """The table with the columns of the schema and the target only. Raises InputError naming those it lacks."""
+def _kind_of(kind: str, *, several: bool) -> str:
+    """The task kind that the type of an output says; "" where the data decides."""
+    found = _KINDS.get(kind, "")
+    return {"regression": "multiregression", "binary": "multilabel"}.get(found, "") if several else found
+
+
+def _asked(target: str | None) -> list[str]:
+    return [target] if target else []
+
+
+def _narrowed(data: Any, schema: Mapping[str, str], targets: Sequence[str]) -> Any:
+    """The table with the columns of the schema and the targets only. Raises InputError naming those it lacks."""
     from tools.intake.table import open_table, table_from_frame
 
     table = open_table(Path(data)) if isinstance(data, str | PathLike) else table_from_frame(data)
     there = [str(name) for name in table.frame.columns]
-    wanted = [*(name for name in schema if name != target), *([target] if target else [])]
+    wanted = [*(name for name in schema if name not in targets), *targets]
     listed = ", ".join(map(repr, there[:12])) + (", …" if len(there) > 12 else "")
     if missing := [name for name in wanted if name not in there]:
         raise InputError(
             [
                 Problem(
                     f"there is no column {name!r}",
-                    where=f"{table.where}, {'output_schema' if name == target else 'input_schema'}",
+                    where=f"{table.where}, {'output_schema' if name in targets else 'input_schema'}",
                     cure=f"the columns are {listed}",
                 )
                 for name in missing
             ]
         )
-    if target is None:
+    if not targets:
         # The target is still to be guessed, so every column stays for the guess.
         return table
     kept = [name for name in there if name in wanted]

@@ -9,6 +9,8 @@ from state.modeling import ModelingState
 from tools.inputs import remember, request_of
 from tools.intake.sniff import file_hash
 from tools.profiling.profile import profile_table
+from tools.several import held_back, profile_of_several, with_summary
+from tools.targetkinds import implied_kind
 from tools.workbench import Workbench
 
 
@@ -20,22 +22,27 @@ def analyst(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     """
     request = request_of(desk)
     table, settings = request.table, desk.settings
+    several = request.several
+    frame = table.frame if several is None else with_summary(table.frame, several)
     profile = profile_table(
-        table.frame,
+        frame if several is None else frame.drop(columns=held_back(several)),
         request.target,
         intent=settings.intent,
-        kind=settings.kind,
+        kind=implied_kind(settings, frame[request.target]) if several is None else "regression",
         time_column=settings.time_column,
         group_columns=settings.group_columns,
     )
+    if several is not None:
+        profile = profile_of_several(profile, frame, several)
+    test = request.test if several is None or request.test is None else with_summary(request.test, several)
     brief = Brief(
         settings=settings.model_dump(mode="json"),
         target=request.target,
         target_reason=request.target_reason,
         source=table.source_sha,
-        table=desk.artifacts.put_frame(table.frame),
-        test_table=None if request.test is None else desk.artifacts.put_frame(request.test),
-        test_source="" if request.test is None else file_hash(settings.test_data),
+        table=desk.artifacts.put_frame(frame),
+        test_table=None if test is None else desk.artifacts.put_frame(test),
+        test_source="" if test is None else file_hash(settings.test_data),
         read_spec=desk.artifacts.put_json(table.spec),
         reading_notes=table.notes,
         profile=desk.artifacts.put_json(profile.plain()),

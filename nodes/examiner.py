@@ -7,6 +7,7 @@ from typing import Any
 from state.modeling import ModelingState
 from tools.framing import frame_task
 from tools.labels import canonical_labels
+from tools.several import several_of_brief
 from tools.splits import deal, prepare
 from tools.workbench import Workbench
 
@@ -21,13 +22,14 @@ def examiner(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     assert brief.profile is not None
     assert brief.read_spec is not None
     frame = desk.artifacts.get_frame(brief.table)
-    task = frame_task(desk.settings, frame, desk.profile(brief.profile), brief.target)
-    labels, labelled = canonical_labels(frame[task.target], task.kind)
+    several = several_of_brief(desk.settings, frame, brief.target)
+    task = frame_task(desk.settings, frame, desk.profile(brief.profile), brief.target, several)
+    labels, labelled = canonical_labels(frame[task.target], task.dealt_as)
     frame = frame if labelled.all() else frame[labelled].reset_index(drop=True)
     test = None
     if brief.test_table is not None:
         given = desk.artifacts.get_frame(brief.test_table)
-        test_labels, test_labelled = canonical_labels(given[task.target], task.kind)
+        test_labels, test_labelled = canonical_labels(given[task.target], task.dealt_as)
         test = (given[test_labelled].reset_index(drop=True), test_labels)
     prepared = prepare(
         frame,

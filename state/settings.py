@@ -27,6 +27,11 @@ def _seconds(value: object) -> object:
     return value
 
 
+def _listed(value: object) -> object:
+    """A list of column names as one text with commas; leave the rest to pydantic."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 
 
@@ -38,7 +43,9 @@ class Settings(BaseModel):
     data: str = Field(default="", description="Path of the table: CSV, TSV, Parquet, Excel, optionally gzipped")
     test_data: str = Field(default="", description="Optional labelled file that becomes the sealed test set")
     intent: str = Field(default="", description="One sentence: what the model is for")
-    target: str = Field(default="", description="Column to predict; guessed from intent and data when empty")
+    target: Annotated[str, BeforeValidator(_listed)] = Field(
+        default="", description="Column to predict, or several with commas; guessed from intent and data when empty"
+    )
     metric: str = Field(default="", description="Metric to optimise; chosen from intent and target when empty")
     kind: TaskKind | None = Field(default=None, description="Task type; detected when empty")
     positive: str = Field(default="", description="Label of the positive class, for binary tasks")

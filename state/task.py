@@ -8,11 +8,15 @@ from pydantic import Field
 
 from state.records import Record
 
-TaskKind = Literal["binary", "multiclass", "regression"]
+TaskKind = Literal["binary", "multiclass", "regression", "multilabel", "multiregression"]
+"""multilabel: several targets, each yes or no · multiregression: several numbers at once."""
 FeatureKind = Literal["numeric", "category", "text", "datetime", "sequence", "image"]
 """numeric: numbers · category: short repeated strings · text: free text · datetime: parsed dates · sequence: DNA, RNA, protein ·
 image: a small picture written as text (tools/portable/images.py)."""
 SplitKind = Literal["random", "stratified", "group", "time", "given"]
+TargetTrait = Literal["count", "rate", "zero-inflated", "long-tail", "exposure", "ordinal"]
+"""count: non-negative whole numbers · rate: events per unit · zero-inflated: more exact zeros than a plain law has · long-tail:
+non-negative with a long right tail · exposure: a column says how long or how much was watched · ordinal: ordered classes."""
 Label = str | int | float | bool
 
 
@@ -66,7 +70,19 @@ class Task(Record):
     intent: str
     metric: Metric
     classes: list[Label] = Field(default_factory=list)
-    """Ordered labels; columns of a probability prediction follow this order. Empty for regression."""
+    """Ordered labels; columns of a probability prediction follow this order. Empty for regression. Where the target's traits
+    hold `ordinal` the order is that of the scale, lowest first."""
+    target_traits: list[TargetTrait] = Field(default_factory=list)
+    """What more is known of the target than its kind; see `TargetTrait`."""
+    targets: list[str] = Field(default_factory=list)
+    """For several targets: one name per target, in the order of the columns of labels and predictions; empty for one. Then
+    `target` is their common name, and `classes` is empty."""
+    target_texts: list[list[str]] = Field(default_factory=list)
+    """Multilabel from columns: per target the texts of no and yes; an empty pair for numbers."""
+    tag_separator: str = ""
+    """Multilabel from one column of tags: what separates them."""
+    exposure: str | None = None
+    """Column that says for how long or how much events were counted (policy years, hours at risk)."""
     positive: Label | None = None
     features: list[Feature]
     excluded: dict[str, str] = Field(default_factory=dict)
@@ -95,13 +111,39 @@ class Task(Record):
             "horizon": self.horizon,
             "forecast": self.forecast,
         }
+        if self.target_traits:
+            task["target_traits"] = list(self.target_traits)
+        if self.targets:
+            task["targets"] = list(self.targets)
+        if self.exposure:
+            task["exposure"] = self.exposure
         if effective:
             task["effective"] = effective
         return task
 
     @property
     def is_classification(self) -> bool:
-        return self.kind != "regression"
+        return self.kind in ("binary", "multiclass")
+
+    @property
+    def is_chances(self) -> bool:
+        """True when predictions are chances: of classes, or of each of several labels."""
+        return self.kind != "regression" and self.kind != "multiregression"
+
+    @property
+    def dealt_as(self) -> TaskKind:
+        """The kind by which rows are dealt and looked at: several targets are one number, their standardised mean."""
+        return "regression" if self.targets else self.kind
+
+    @property
+    def is_ordinal(self) -> bool:
+        """True when the classes have an order that counts."""
+        return "ordinal" in self.target_traits
+
+    @property
+    def is_never_negative(self) -> bool:
+        """True for counts, rates and the like: a prediction below 0 is wrong whatever the truth is."""
+        return self.kind == "regression" and bool({"count", "rate", "zero-inflated"} & set(self.target_traits))
 
 
 class Prepared(Record):

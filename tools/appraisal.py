@@ -21,6 +21,7 @@ from tools.appraised import (
 )
 from tools.calibration import Calibration, calibrate
 from tools.expectation import choice_numbers
+from tools.labels import labels_in
 from tools.portable.combining import weighed
 from tools.receipts import number_id, record_numbers
 from tools.segments import Segment, score_segments
@@ -91,7 +92,7 @@ def _sets(
         sealed = desk.artifacts.get_frame(prepared.sealed_labels)
         if len(values) == len(sealed):
             inputs = {"predictions": test_predictions, "labels": prepared.sealed_labels}
-            labels, places = sealed["label"].to_numpy(), np.arange(len(sealed))
+            labels, places = labels_in(sealed), np.arange(len(sealed))
             told = stored_numbers(desk.log.events()).get(number_id("test", task.metric.name))
             jobs = told.jobs if told else []
             weights = chosen.combination.decision

@@ -33,7 +33,7 @@ def constant_oof(desk: Workbench, task: Task, prepared: Prepared) -> OutOfFold:
 
 def seasonal_oof(desk: Workbench, task: Task, prepared: Prepared) -> OutOfFold | None:
     """Out-of-fold predictions of the seasonal naive forecast; None where rows have no order in time."""
-    if task.is_classification or not task.forecast or not task.time_column:
+    if task.is_classification or task.targets or not task.forecast or not task.time_column:
         return None
     labels, features = desk.labels(prepared), desk.features(prepared)
     if task.time_column not in features:

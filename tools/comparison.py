@@ -279,6 +279,7 @@ def _different(first: tuple[Task, Prepared], other: tuple[Task, Prepared]) -> st
 
 
 def _measured(first: Left, other: Left, artifacts: ArtifactStore) -> dict[str, Any]:
+    from tools.labels import labels_in
     from tools.scoring import compare
     from tools.selection import OutOfFold, at_rows, common_rows
     from tools.units import at, units_of
@@ -298,7 +299,7 @@ def _measured(first: Left, other: Left, artifacts: ArtifactStore) -> dict[str, A
         said = f"{other.run.name} and {first.run.name} predict the same, row by row"
         return {"rows": int(rows.size), "gain": 0.0, "low": 0.0, "high": 0.0, "better_share": 0.5, "says": said}
     frame = artifacts.get_frame(first.prepared.labels)
-    labels = frame["label"].to_numpy()[rows]
+    labels = labels_in(frame)[rows]
     units = at(units_of(task, frame), rows)
     found = compare(
         task.metric, labels, at_rows(theirs, rows), at_rows(ours, rows), task.classes, task.positive, groups=units

@@ -30,11 +30,12 @@ def explore_predictions(
         some = np.linspace(0, len(part.rows) - 1, MOST_ROWS).astype(np.int64)
         part = OutOfFold(part.rows[some], part.values[some])
     truth = labels[part.rows]
-    facts = (
-        _classification_facts(task, truth, part.values)
-        if task.is_classification
-        else _regression_facts(truth.astype(float), part.values)
-    )
+    if task.targets:
+        facts = _weakest_target(task, truth, part.values)
+    elif task.is_classification:
+        facts = _classification_facts(task, truth, part.values)
+    else:
+        facts = _regression_facts(truth.astype(float), part.values)
     facts += _segments(task, _row_errors(task, truth, part.values), features.iloc[part.rows])
     return [
         Finding(id=f"{prefix}{number}", source="predictions", candidate=candidate.id, **fact)
@@ -55,12 +56,15 @@ def worst_rows(
     shown = [feature.name for feature in task.features if feature.kind != "image"][:6]
     rows = []
     for place in np.argsort(-errors, kind="stable")[:most]:
-        said = task.classes[int(answers[place].argmax())] if task.is_classification else part.values[place]
+        said: Any = task.classes[int(answers[place].argmax())] if task.is_classification else part.values[place]
+        actual = truth[place]
+        if task.targets:
+            said, actual = (", ".join(f"{value:.4g}" for value in one[:6]) for one in (said, actual))
         position = int(part.rows[place])
         rows.append(
             {
                 "row": position,
-                "actual": to_plain(truth[place]),
+                "actual": to_plain(actual),
                 "predicted": to_plain(said),
                 "error": float(errors[place]),
                 "values": {name: to_plain(features[name].iloc[position]) for name in shown},
@@ -70,12 +74,28 @@ def worst_rows(
 
 
 def _row_errors(task: Task, truth: Array, values: Array) -> Array:
-    """Per row: absolute error, or one minus the probability given to the true class."""
+    """Per row: absolute error (of several targets their mean, in standard deviations), or one minus the probability given
+    to the true class."""
+    if task.targets:
+        spread = truth.std(axis=0)
+        return np.asarray((np.abs(truth - values) / np.where(spread > 0, spread, 1.0)).mean(axis=1))
     if not task.is_classification:
         return np.asarray(np.abs(truth.astype(float) - values))
     column = {label: index for index, label in enumerate(task.classes)}
     index = np.array([column[label] for label in truth])
     return np.asarray(1.0 - values[np.arange(len(truth)), index])
+
+
+def _weakest_target(task: Task, truth: Array, values: Array) -> list[dict[str, Any]]:
+    """The target of which least is explained."""
+    spread = truth.var(axis=0)
+    explained = 1.0 - ((truth - values) ** 2).mean(axis=0) / np.where(spread > 0, spread, 1.0)
+    place = int(np.argmin(explained))
+    if explained[place] >= 0.3:
+        return []
+    share = max(float(explained[place]), 0.0)
+    text = f"of {task.targets[place]!r} only {share:.0%} of the variance is explained, the least of all targets"
+    return [{"topic": "underfit", "text": text, "data": {"target": task.targets[place], "explained": round(share, 3)}}]
 
 
 def _regression_facts(truth: Array, values: Array) -> list[dict[str, Any]]:

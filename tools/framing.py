@@ -22,32 +22,59 @@ from tools.labels import Labels, canonical_labels, ordered_classes, positive_cla
 from tools.layout import Layout, find_layout
 from tools.metrics import default_metric, metric_for
 from tools.profiling.profile import USELESS
+from tools.several import Several
+from tools.severalchecks import told
 from tools.splits import group_codes, plan_split, time_axis
+from tools.targetkinds import (
+    TargetKind,
+    counted_target,
+    implied_kind,
+    ordered_target,
+    refuse_range,
+    special_metric,
+)
 from tools.timeline import infer_step
 
 __all__ = ["canonical_labels", "frame_task"]
 
 
-def frame_task(settings: Settings, frame: pd.DataFrame, profile: Profile, target: str) -> Task:
+def frame_task(
+    settings: Settings, frame: pd.DataFrame, profile: Profile, target: str, several: Several | None = None
+) -> Task:
     """Frame the task of a table. Deterministic; raises InputError listing every problem with data and settings.
 
-    frame: the whole table with canonical columns, rows without a target included.
+    frame: the whole table with canonical columns, rows without a target included. several: the targets where there is more
+    than one; then `target` is the column `with_summary` has added.
     """
     _refuse_unknown_columns(settings, frame, target)
-    kind, kind_reason = _kind(settings, profile)
-    labels, known = canonical_labels(frame[target], kind)
-    classes = ordered_classes(labels) if kind != "regression" else []
-    _refuse_labels(profile, kind, classes, labels)
-    metric, metric_reason = _metric(settings, kind, profile, labels)
-    rows = frame[known].reset_index(drop=True)
-    layout = find_layout(settings, rows, profile, kind)
-    split, horizon, remark = _split(settings, rows, labels, kind, layout)
+    kind, kind_reason = _kind(settings, profile, frame[target]) if several is None else (several.kind, told(several))
+    # Several targets are dealt by one number, the mean of the standardised ones.
+    view: TaskKind = kind if several is None else "regression"
+    labels, known = canonical_labels(frame[target], view)
+    classes = ordered_classes(labels) if view != "regression" else []
+    _refuse_labels(profile, view, classes, labels)
+    special = ordered_target(settings, kind, classes, target)
+    classes = special.classes
+    rows = frame[known].reset_index(drop=True).drop(columns=[] if several is None else several.columns)
+    layout = find_layout(settings, rows, profile, view)
+    split, horizon, remark = _split(settings, rows, labels, view, layout)
     positive, positive_reason = (
         positive_class(classes, labels, settings.positive, settings.intent) if kind == "binary" else (None, "")
     )
     excluded = _excluded(profile, layout, split)
     features = _features(profile, excluded)
-    decisions = [kind_reason, *_dropped(known), metric_reason, positive_reason, *_rare_classes(labels, classes)]
+    special = (
+        special if kind != "regression" or several is not None else counted_target(settings, profile, kind, features)
+    )
+    metric, metric_reason = _metric(settings, kind, profile, labels, special)
+    decisions = [
+        kind_reason,
+        *_dropped(known),
+        *special.sentences,
+        metric_reason,
+        positive_reason,
+        *_rare_classes(labels, classes),
+    ]
     decisions += [f"Split: {split.reason}", *layout.remarks, remark, *_excluded_sentences(excluded)]
     return Task(
         kind=kind,
@@ -55,6 +82,11 @@ def frame_task(settings: Settings, frame: pd.DataFrame, profile: Profile, target
         intent=settings.intent,
         metric=metric,
         classes=classes,
+        target_traits=special.traits,
+        targets=[] if several is None else several.names,
+        target_texts=[] if several is None else several.spellings,
+        tag_separator="" if several is None else several.separator,
+        exposure=special.exposure,
         positive=positive,
         features=features,
         excluded=excluded,
@@ -93,7 +125,7 @@ def _refuse_unknown_columns(settings: Settings, frame: pd.DataFrame, target: str
         raise InputError(problems)
 
 
-def _kind(settings: Settings, profile: Profile) -> tuple[TaskKind, str]:
+def _kind(settings: Settings, profile: Profile, values: pd.Series) -> tuple[TaskKind, str]:
     """The task kind and its reason. A given multiclass with two classes is the same as binary."""
     found = profile.target
     kind = settings.kind or found.looks_like
@@ -101,6 +133,11 @@ def _kind(settings: Settings, profile: Profile) -> tuple[TaskKind, str]:
         kind = "binary"
     if settings.kind:
         return kind, f"Task {kind}: the type was given."
+    if implied_kind(settings, values) == "multiclass":
+        return (
+            "multiclass",
+            "Task multiclass: the metric is one of ordered classes, and the target has few whole numbers.",
+        )
     return kind, f"Task {kind}: the target has {found.evidence}."
 
 
@@ -141,10 +178,15 @@ def _refuse_labels(profile: Profile, kind: TaskKind, classes: Sequence[Label], l
         )
 
 
-def _metric(settings: Settings, kind: TaskKind, profile: Profile, labels: Labels) -> tuple[Metric, str]:
+def _metric(
+    settings: Settings, kind: TaskKind, profile: Profile, labels: Labels, special: TargetKind
+) -> tuple[Metric, str]:
     if not settings.metric:
-        return default_metric(kind, profile, settings.intent)
+        metric, sentence = special_metric(settings, kind, special) or default_metric(kind, profile, settings.intent)
+        refuse_range(metric, labels, profile.target.name)
+        return metric, sentence
     metric, sentence = metric_for(settings.metric, kind)
+    refuse_range(metric, labels, profile.target.name)
     if metric.name == "rmsle" and float(min(labels)) < 0:
         raise InputError(
             Problem(

@@ -13,6 +13,7 @@ from state.jobs import Job
 from state.task import Task
 from tools.artifacts import ArtifactStore
 from tools.portable.combining import decide, weighed
+from tools.release.inference import output_columns
 from tools.workbench import Workbench
 
 TOLERANCE = 1e-9
@@ -83,6 +84,8 @@ def _table(task: Task, artifacts: ArtifactStore, reference: str | None) -> pd.Da
 
 def outputs_of(task: Task, table: pd.DataFrame) -> np.ndarray:
     """The numbers of an output table: class probabilities in task order, or the predicted values."""
+    if task.targets:
+        return table[[column["name"] for column in output_columns(task) if "target" in column]].to_numpy(dtype=float)
     if not task.is_classification:
         return table["prediction"].to_numpy(dtype=float)
     return table[[f"proba_{label}" for label in task.classes]].to_numpy(dtype=float)
@@ -118,6 +121,8 @@ def _valid(name: str, task: Task, table: pd.DataFrame) -> Check:
         return Check(name=name, status="found", detail="no predictions came back")
     got = outputs_of(task, table)
     good = np.isfinite(got).all()
+    if good and task.kind == "multilabel":
+        good = bool((got >= -TOLERANCE).all() and (got <= 1 + TOLERANCE).all())
     if good and task.is_classification:
         good = bool((got >= -TOLERANCE).all() and np.allclose(got.sum(axis=1), 1.0, atol=1e-6))
     detail = f"{len(table)} odd rows" + ("" if good else ": a prediction is missing, infinite or no probability")

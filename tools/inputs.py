@@ -17,6 +17,7 @@ from tools.intake.request import Request, check_request
 from tools.intake.sniff import file_hash
 from tools.intake.table import Table
 from tools.journal import Journal
+from tools.several import several_of_brief
 from tools.workbench import Workbench
 
 _ABOUT = "input"
@@ -103,4 +104,5 @@ def _stored(desk: Workbench, known: dict[str, Any]) -> Request:
             f"the data of the run cannot be read again: {lost}, and of its stored copy {error.message}",
             hint="put the file back where it was, or restore the artifacts folder from a backup; else build again",
         ) from error
-    return Request(desk.settings, table, test, known["target"], known["target_reason"])
+    several = several_of_brief(desk.settings, table.frame, known["target"])
+    return Request(desk.settings, table, test, known["target"], known["target_reason"], several)

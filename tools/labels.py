@@ -44,6 +44,17 @@ def canonical_labels(series: pd.Series[Any], kind: TaskKind) -> tuple[Labels, ND
     return np.array([str(value) for value in values], dtype=object), known
 
 
+def label_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns of a label file that hold labels: `label`, and for several targets `label_0`, `label_1`, …"""
+    return [name for name in map(str, frame.columns) if name == "label" or name.startswith("label_")]
+
+
+def labels_in(frame: pd.DataFrame) -> NDArray[Any]:
+    """The labels of a label file: (rows,), or (rows, targets) where there are several."""
+    several = [name for name in label_columns(frame) if name != "label"]
+    return frame[several].to_numpy(dtype=np.float64) if several else frame["label"].to_numpy()
+
+
 def _numbers(values: pd.Series[Any], name: str, numeric: bool) -> NDArray[np.float64]:
     if not numeric:
         examples = ", ".join(repr(str(value)) for value in values.unique()[:3])

@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike
 
 from state.task import Label, Metric
 from tools import resampling
+from tools.deviances import POWERS, deviance_score
 from tools.resampling import Array, Codes
+from tools.severalmetrics import several_score
 
 
 def class_codes(labels: ArrayLike | pd.Series, classes: Sequence[Label]) -> Codes:
@@ -39,9 +41,11 @@ def score(
 ) -> float:
     """The metric's value for predictions (rows,) of a regression or (rows, classes) probabilities.
 
-    Label metrics take the class of the highest probability. NaN when the metric is undefined for these rows, such as
-    an area under the curve where only one class occurs.
+    Labels and predictions of several targets are (rows, targets). Label metrics take the class of the highest probability.
+    NaN when the metric is undefined for these rows, such as an area under the curve where only one class occurs.
     """
+    if np.ndim(y_true) == 2:
+        return several_score(metric.name, np.asarray(y_true, dtype=np.float64), np.asarray(predictions))
     if metric.needs == "values":
         return _value_score(metric.name, np.asarray(y_true, dtype=np.float64), np.asarray(predictions).reshape(-1))
     codes = class_codes(y_true, classes)
@@ -54,6 +58,8 @@ def score(
 def _value_score(name: str, y: Array, p: Array) -> float:
     from sklearn import metrics as sk
 
+    if name in POWERS:
+        return deviance_score(name, y, p)
     if name == "rmsle":
         # A prediction at or below −1 has no logarithm; it is taken as 0, the least a non-negative target can be.
         return float(sk.root_mean_squared_log_error(y, np.maximum(p, 0.0))) if (y > -1).all() else float("nan")
@@ -107,8 +113,10 @@ def _label_score(name: str, codes: Codes, chosen: Codes, positive: int) -> float
         if name in averages:
             return float(function(codes, chosen, average=averages[name], zero_division=0))
         return float(function(codes == positive, chosen == positive, zero_division=0))
-    if name == "quadratic_kappa":
-        return float(sk.cohen_kappa_score(codes, chosen, weights="quadratic"))
+    if name in {"quadratic_kappa", "linear_kappa"}:
+        return float(sk.cohen_kappa_score(codes, chosen, weights=name.removesuffix("_kappa")))
+    if name == "rank_mae":
+        return float(np.abs(codes - chosen).mean())
     if name == "balanced_accuracy":
         # The mean recall over the classes that occur; scikit-learn's function warns about the others.
         present = np.unique(codes)

@@ -11,7 +11,7 @@ from state.jobs import Job, Receipt
 from state.release import ReleaseMember
 from state.task import Task
 from tools.portable.combining import combine
-from tools.scoring import check_predictions
+from tools.scoring import check_predictions, several_of
 from tools.workbench import Workbench
 
 
@@ -43,7 +43,9 @@ def predictions_by_member(
         found |= {id(member): part for member, part in zip(group, _apart(task, values, len(group)), strict=False)}
     parts = [found[id(member)] for member in members if id(member) in found]
     # Each is looked at: a single row would be spread over all of them, and faults of two members may cancel out.
-    if len(parts) < len(members) or any(check_predictions(part, rows, task.classes) for part in parts):
+    if len(parts) < len(members) or any(
+        check_predictions(part, rows, task.classes, several=several_of(task)) for part in parts
+    ):
         return []
     return parts
 

@@ -15,6 +15,8 @@ _BINARY: frozenset[TaskKind] = frozenset({"binary"})
 _MULTICLASS: frozenset[TaskKind] = frozenset({"multiclass"})
 _CLASSES: frozenset[TaskKind] = frozenset({"binary", "multiclass"})
 _REGRESSION: frozenset[TaskKind] = frozenset({"regression"})
+_LABELS: frozenset[TaskKind] = frozenset({"multilabel"})
+_NUMBERS: frozenset[TaskKind] = frozenset({"multiregression"})
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,25 @@ _CATALOGUE = [
         "higher",
         "labels",
         _CLASSES,
-        "qwk quadratic_weighted_kappa",
+        "qwk quadratic_weighted_kappa weighted_kappa",
         worst=-1.0,
+    ),
+    _entry(
+        "linear_kappa",
+        "Cohen's kappa with linear weights",
+        "higher",
+        "labels",
+        _CLASSES,
+        "lwk linear_weighted_kappa",
+        worst=-1.0,
+    ),
+    _entry(
+        "rank_mae",
+        "mean distance in ranks of ordered classes",
+        "lower",
+        "labels",
+        _MULTICLASS,
+        "ordinal_mae mae_of_ranks mean_absolute_rank_error",
     ),
     _entry(
         "roc_auc_ovr",
@@ -164,6 +183,24 @@ _CATALOGUE = [
         _REGRESSION,
         "root_mean_squared_log_error neg_root_mean_squared_log_error",
     ),
+    *(
+        _entry(f"{law}_deviance", f"mean {title} deviance", "lower", "values", _REGRESSION, aliases)
+        for law, title, aliases in (
+            ("poisson", "Poisson", "mean_poisson_deviance neg_mean_poisson_deviance poisson_loss poisson"),
+            ("tweedie", "Tweedie (power 1.5)", "mean_tweedie_deviance neg_mean_tweedie_deviance tweedie_loss tweedie"),
+            ("gamma", "gamma", "mean_gamma_deviance neg_mean_gamma_deviance gamma_loss gamma"),
+        )
+    ),
+    *(
+        _entry(
+            f"d2_{law}", f"share of the {title} deviance explained", "higher", "values", _REGRESSION, aliases, _NO_BOUND
+        )
+        for law, title, aliases in (
+            ("poisson", "Poisson", "d2_poisson_score d2_poisson_deviance"),
+            ("tweedie", "Tweedie (power 1.5)", "d2_tweedie_score d2_tweedie_deviance"),
+            ("gamma", "gamma", "d2_gamma_score d2_gamma_deviance"),
+        )
+    ),
     _entry("pinball", "pinball loss at the median", "lower", "values", _REGRESSION, "quantile_loss mean_pinball_loss"),
     _entry("max_error", "largest error", "lower", "values", _REGRESSION, "neg_max_error maximum_error"),
     _entry("r2", "R²", "higher", "values", _REGRESSION, "r2_score rsquared r_squared r^2 r²", worst=_NO_BOUND),
@@ -176,6 +213,18 @@ _CATALOGUE = [
         "explained_variance_score",
         worst=_NO_BOUND,
     ),
+    _entry("mean_roc_auc", "area under the ROC curve, mean over labels", "higher", "probabilities", _LABELS),
+    _entry("mean_average_precision", "average precision, mean over labels", "higher", "probabilities", _LABELS),
+    _entry("mean_log_loss", "log loss, mean over labels", "lower", "probabilities", _LABELS),
+    _entry("micro_f1", "F1 over all labels together", "higher", "labels", _LABELS, "f1_micro"),
+    _entry("label_f1", "F1, mean over labels", "higher", "labels", _LABELS),
+    _entry("subset_accuracy", "share of rows with every label right", "higher", "labels", _LABELS, "exact_match"),
+    _entry("hamming_loss", "share of wrong labels", "lower", "labels", _LABELS, "hamming"),
+    _entry("scaled_rmse", "RMSE in standard deviations, mean over targets", "lower", "values", _NUMBERS),
+    _entry("scaled_mae", "absolute error in standard deviations, mean over targets", "lower", "values", _NUMBERS),
+    _entry("mean_r2", "R², mean over targets", "higher", "values", _NUMBERS, worst=_NO_BOUND),
+    _entry("uniform_rmse", "RMSE, mean over targets in their units", "lower", "values", _NUMBERS),
+    _entry("uniform_mae", "absolute error, mean over targets in their units", "lower", "values", _NUMBERS),
 ]
 
 ENTRIES: dict[str, Entry] = {entry.metric.name: entry for entry in _CATALOGUE}
@@ -190,6 +239,25 @@ _SIBLINGS: dict[tuple[str, TaskKind], str] = {
     ("recall", "multiclass"): "macro_recall",
 }
 """What a person means who names a metric of two classes for a task of many, or the other way round."""
+_SIBLINGS |= {
+    (name, "multilabel"): sibling
+    for sibling, names in {
+        "mean_roc_auc": ("roc_auc", "roc_auc_ovr"),
+        "mean_average_precision": ("average_precision",),
+        "mean_log_loss": ("log_loss",),
+        "label_f1": ("f1", "macro_f1"),
+        "subset_accuracy": ("accuracy",),
+    }.items()
+    for name in names
+}
+_SIBLINGS |= {
+    ("rmse", "multiregression"): "scaled_rmse",
+    ("mse", "multiregression"): "scaled_rmse",
+    ("mae", "multiregression"): "scaled_mae",
+    ("r2", "multiregression"): "mean_r2",
+}
+_SIBLINGS_GIVEN: dict[tuple[str, TaskKind], str] = {**_SIBLINGS, ("mae", "multiclass"): "rank_mae"}
+"""The same where the metric was given as such; the words of an intent are not enough to make ranks of classes."""
 
 
 def _spelling(name: str) -> str:
@@ -221,7 +289,7 @@ def metric_for(name: str, kind: TaskKind) -> tuple[Metric, str]:
     found = metric(name)
     if kind in ENTRIES[found.name].kinds:
         return found, ""
-    sibling = _SIBLINGS.get((found.name, kind))
+    sibling = _SIBLINGS_GIVEN.get((found.name, kind))
     if sibling is not None:
         return METRICS[sibling], f"Metric {name!r} is taken as {sibling}, its form for a {kind} task."
     possible = ", ".join(item.name for item in metrics_for(kind))
@@ -234,7 +302,22 @@ def metric_in(intent: str, kind: TaskKind) -> Metric | None:
     """The metric that a sentence of intent names, if it names one that fits (“… judged by RMSE”)."""
     words = re.sub(r"[^a-z0-9²]+", " ", intent.lower())
     spoken = {**{name: name for name in METRICS}, **ALIASES}
-    risky = {"precision", "recall", "roc", "ap", "acc", "mad", "kappa", "l1", "l2", "sensitivity", "brier"}
+    risky = {
+        "poisson",
+        "tweedie",
+        "gamma",
+        "precision",
+        "recall",
+        "roc",
+        "ap",
+        "acc",
+        "mad",
+        "kappa",
+        "l1",
+        "l2",
+        "sensitivity",
+        "brier",
+    }
     for phrase in sorted(spoken, key=len, reverse=True):
         if phrase in risky:  # ordinary words and stray letters; too weak to overrule what the data says
             continue
@@ -255,6 +338,12 @@ def default_metric(kind: TaskKind, profile: Profile, intent: str) -> tuple[Metri
         return _for_binary(profile, intent.lower())
     if kind == "multiclass":
         return _for_multiclass(profile, intent.lower())
+    if kind == "multilabel":
+        return METRICS["mean_roc_auc"], "Metric mean_roc_auc: several labels, no metric named; it needs no threshold."
+    if kind == "multiregression":
+        found = _for_regression(profile, intent.lower())[0].name
+        name = _SIBLINGS.get((found, kind), "scaled_rmse")
+        return METRICS[name], f"Metric {name}: several targets, each counts the same whatever its unit."
     return _for_regression(profile, intent.lower())
 
 

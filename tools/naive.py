@@ -14,11 +14,19 @@ def constant_predictions(task: Task, y_train: ArrayLike | pd.Series, n: int) -> 
     """The best guess that ignores every feature, for `n` rows.
 
     Classification: the class shares of the training rows, (n, classes). Regression: the constant that is best for the
-    metric (mean, median, mean of logarithms …), (n,).
+    metric (mean, median, mean of logarithms …), (n,). Several targets: the best constant of each, (n, targets).
     """
+    if task.targets:
+        from tools.severalmetrics import best_constants
+
+        return np.tile(best_constants(task.metric.name, np.asarray(y_train, dtype=np.float64)), (n, 1))
     if task.is_classification:
         values = pd.Series(np.asarray(y_train, dtype=object)).value_counts()
         shares = np.array([float(values.get(label, 0)) for label in task.classes])
+        if task.metric.name == "rank_mae":
+            # The middle class has the least mean distance, as the median of values has.
+            middle = int(np.searchsorted(np.cumsum(shares), shares.sum() / 2))
+            shares = np.eye(len(shares))[middle]
         return np.tile(shares / shares.sum(), (n, 1))
     return np.full(n, best_constant(task.metric, np.asarray(y_train, dtype=np.float64)))
 

@@ -19,6 +19,7 @@ from tools.appraisal import appraise
 from tools.bagging import rows_of_folds
 from tools.explaining import Importance
 from tools.exploration import worst_rows
+from tools.labels import label_columns, labels_in
 from tools.portable.combining import weighed
 from tools.release.examples import example_job, example_predictions
 from tools.release.folder import publish
@@ -37,9 +38,10 @@ EXAMPLES = 5
 def refit_data(desk: Workbench, prepared: Prepared) -> tuple[str, str]:
     """References of features and labelled rows of everything, sealed rows included; used after acceptance only."""
     features = [desk.artifacts.get_frame(prepared.features), desk.artifacts.get_frame(prepared.sealed_features)]
-    labels = [desk.artifacts.get_frame(ref)["label"] for ref in (prepared.labels, prepared.sealed_labels)]
+    labels = [desk.artifacts.get_frame(ref) for ref in (prepared.labels, prepared.sealed_labels)]
     together = pd.concat(features, ignore_index=True)
-    rows = pd.DataFrame({"row": np.arange(len(together), dtype=float), "label": pd.concat(labels, ignore_index=True)})
+    rows = pd.concat([frame[label_columns(frame)] for frame in labels], ignore_index=True)
+    rows.insert(0, "row", np.arange(len(together), dtype=float))
     return desk.artifacts.put_frame(together), desk.artifacts.put_frame(rows)
 
 
@@ -179,7 +181,7 @@ def write_run_report(
     decided = load_scored(desk, best).values if best.decided else None
     tested = state.get("test_predictions")
     test_values = desk.artifacts.get_array(tested) if tested else None
-    sealed = desk.artifacts.get_frame(prepared.sealed_labels)["label"].to_numpy() if tested else None
+    sealed = labels_in(desk.artifacts.get_frame(prepared.sealed_labels)) if tested else None
     brief = desk.brief(state["brief"])
     verdict = Verdict.model_validate(state["verdict"])
     appraisal = appraise(

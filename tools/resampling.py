@@ -12,6 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.deviances import POWERS, deviance_statistic
+
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Statistic = Callable[[Array], Array]
@@ -56,7 +58,11 @@ def _counts(rng: np.random.Generator, members: int, repeats: int, part: float = 
 def statistic_of(
     name: str, needs: str, labels: Array | Codes, predictions: Array, classes: int, positive: int
 ) -> Statistic:
-    """The statistic of any metric: labels are class numbers, or values where the metric needs values."""
+    """The statistic of any metric: labels are class numbers, values where the metric needs values, or (rows, targets)."""
+    if labels.ndim == 2:
+        from tools.severalmetrics import several_statistic
+
+        return several_statistic(name, labels.astype(np.float64), predictions)
     if needs == "values":
         values = predictions.reshape(-1)
         return value_statistic(name, labels.astype(np.float64), np.maximum(values, 0.0) if name == "rmsle" else values)
@@ -68,6 +74,8 @@ def statistic_of(
 
 def value_statistic(name: str, y: Array, p: Array) -> Statistic:
     """The statistic of a regression metric for labels and predictions of shape (rows,)."""
+    if name in POWERS:
+        return deviance_statistic(name, y, p)
     error = p - y
     losses = _row_losses(name, y, p)
     if losses is not None:
@@ -81,9 +89,9 @@ def value_statistic(name: str, y: Array, p: Array) -> Statistic:
         return lambda w: np.where(w > 0, np.abs(error), 0.0).max(axis=1)
     centred = y - y.mean()
     if name == "r2":
-        return lambda w: 1.0 - _ratio(w @ error**2, w.sum(axis=1) * _variance(w, centred))
+        return lambda w: 1.0 - _ratio(w @ error**2, w.sum(axis=1) * variance(w, centred))
     if name == "explained_variance":
-        return lambda w: 1.0 - _ratio(_variance(w, error), _variance(w, centred))
+        return lambda w: 1.0 - _ratio(variance(w, error), variance(w, centred))
     raise KeyError(name)
 
 
@@ -121,16 +129,16 @@ def probability_statistic(name: str, codes: Codes, p: Array, positive: int) -> S
         losses = ((p - truth) ** 2).sum(axis=1) / (2.0 if p.shape[1] == 2 else 1.0)
         return lambda w: _mean(w, losses)
     if name == "roc_auc":
-        return _auc_statistic(codes == positive, p[:, positive])
+        return auc_statistic(codes == positive, p[:, positive])
     if name == "average_precision":
-        return _precision_statistic(codes == positive, p[:, positive])
+        return precision_statistic(codes == positive, p[:, positive])
     if name == "roc_auc_ovr":
-        parts = [_auc_statistic(codes == code, p[:, code]) for code in np.unique(codes)]
+        parts = [auc_statistic(codes == code, p[:, code]) for code in np.unique(codes)]
         return lambda w: np.mean([part(w) for part in parts], axis=0)
     raise KeyError(name)
 
 
-def _auc_statistic(truth: NDArray[np.bool_], score: Array) -> Statistic:
+def auc_statistic(truth: NDArray[np.bool_], score: Array) -> Statistic:
     """Area under the ROC curve by weighted ranks; ties count half."""
     order, starts = _tie_groups(score)
     positive = truth[order].astype(np.float64)
@@ -145,7 +153,7 @@ def _auc_statistic(truth: NDArray[np.bool_], score: Array) -> Statistic:
     return auc
 
 
-def _precision_statistic(truth: NDArray[np.bool_], score: Array) -> Statistic:
+def precision_statistic(truth: NDArray[np.bool_], score: Array) -> Statistic:
     """Average precision: the sum of recall steps times the precision at each threshold."""
     order, starts = _tie_groups(-score)
     positive = truth[order].astype(np.float64)
@@ -197,8 +205,10 @@ def from_confusion(name: str, matrix: Array, positive: int) -> Array:
         top = hit.sum(axis=1) * total - (actual * predicted).sum(axis=1)
         spread = (total**2 - (predicted**2).sum(axis=1)) * (total**2 - (actual**2).sum(axis=1))
         return np.asarray(np.where(spread > 0, top / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0))
-    if name in {"cohen_kappa", "quadratic_kappa"}:
-        return _kappa(matrix, actual, predicted, total, squared=name == "quadratic_kappa")
+    if name in _KAPPA_POWERS:
+        return _kappa(matrix, actual, predicted, total, _KAPPA_POWERS[name])
+    if name == "rank_mae":
+        return _ratio((matrix * _steps(matrix.shape[1])).sum(axis=(1, 2)), total)
     present = (actual > 0) | (predicted > 0)
     recall, precision = _ratio(hit, actual, 0.0), _ratio(hit, predicted, 0.0)
     f1 = _ratio(2 * hit, actual + predicted, 0.0)
@@ -213,10 +223,18 @@ def from_confusion(name: str, matrix: Array, positive: int) -> Array:
     return _ratio((means[name] * present).sum(axis=1), present.sum(axis=1).astype(np.float64))
 
 
-def _kappa(matrix: Array, actual: Array, predicted: Array, total: Array, *, squared: bool) -> Array:
-    size = matrix.shape[1]
-    steps = np.subtract.outer(np.arange(size), np.arange(size))
-    cost = steps**2 if squared else (steps != 0)
+_KAPPA_POWERS = {"cohen_kappa": 0, "linear_kappa": 1, "quadratic_kappa": 2}
+"""Power of the distance between two classes that a mistake costs; 0: every mistake costs the same."""
+
+
+def _steps(size: int) -> Array:
+    """Distance in ranks of every class from every class."""
+    return np.abs(np.subtract.outer(np.arange(size), np.arange(size))).astype(np.float64)
+
+
+def _kappa(matrix: Array, actual: Array, predicted: Array, total: Array, power: int) -> Array:
+    steps = _steps(matrix.shape[1])
+    cost = steps**power if power else (steps != 0)
     observed = (matrix * cost).sum(axis=(1, 2))
     expected = np.einsum("bi,bj,ij->b", actual, predicted, cost.astype(np.float64)) / np.maximum(total, 1.0)
     return 1.0 - _ratio(observed, expected)
@@ -240,7 +258,7 @@ def _mean(w: Array, losses: Array) -> Array:
     return np.asarray((w @ losses) / w.sum(axis=1))
 
 
-def _variance(w: Array, values: Array) -> Array:
+def variance(w: Array, values: Array) -> Array:
     total = w.sum(axis=1)
     return np.asarray(w @ values**2 / total - (w @ values / total) ** 2)
 

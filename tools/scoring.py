@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from state.candidate import Score
-from state.task import Label, Metric
+from state.task import Label, Metric, Task
 from tools.intervals import compare, expected, interval
 from tools.measuring import class_codes, error_of, positive_index, score
 from tools.naive import constant_predictions, lift, seasonal_naive
@@ -29,6 +29,7 @@ __all__ = [
     "positive_index",
     "score",
     "seasonal_naive",
+    "several_of",
 ]
 
 SUM_TOLERANCE = 1e-6
@@ -38,24 +39,35 @@ _FOLD_REPEATS = (100, 200)
 _FOLD_CELLS = 400_000
 
 
-def check_predictions(predictions: Any, rows: int, classes: Sequence[Label]) -> list[str]:
+def several_of(task: Task) -> tuple[int, bool]:
+    """For `check_predictions`: how many targets a task has beside each other (0 for one), and whether they are chances."""
+    return len(task.targets), task.is_chances
+
+
+def check_predictions(
+    predictions: Any, rows: int, classes: Sequence[Label], *, several: tuple[int, bool] = (0, False)
+) -> list[str]:
     """What is wrong with returned predictions, as sentences; empty when they can be scored.
 
-    Wanted: a numeric array of shape (rows,) for a regression (no classes), or (rows, classes) of probabilities.
+    Wanted: a numeric array of shape (rows,) for a regression (no classes), (rows, classes) of probabilities, or
+    (rows, targets) of values or chances for several targets (see `several_of`).
     """
     try:
         values = np.asarray(predictions, dtype=np.float64)
     except (TypeError, ValueError) as error:
         return [f"predictions are not numbers: {error}"]
-    wanted = (rows, len(classes)) if len(classes) else (rows,)
+    targets, chances = several
+    width = len(classes) or targets
+    wanted = (rows, width) if width else (rows,)
     if values.shape != wanted:
-        meaning = "one value per row" if not len(classes) else "one row of class probabilities per row"
+        meaning = "one value per row" if not width else "one row of class probabilities per row"
+        meaning = "one column per target" if targets else meaning
         return [f"predictions have shape {values.shape}, expected {wanted}: {meaning}"]
     bad = ~np.isfinite(values)
     if bad.any():
         first = int(np.argwhere(bad)[0][0])
         return [f"{int(bad.sum())} predictions are missing or infinite, the first in row {first}"]
-    if not len(classes):
+    if not len(classes) and not (targets and chances):
         return []
     problems = []
     outside = (values < -SUM_TOLERANCE) | (values > 1 + SUM_TOLERANCE)
@@ -64,6 +76,8 @@ def check_predictions(predictions: Any, rows: int, classes: Sequence[Label]) -> 
         problems.append(
             f"{int(outside.sum())} probabilities lie outside 0 to 1, the first in row {row}: {values[row, column]:.6g}"
         )
+    if targets:
+        return problems
     sums = values.sum(axis=1)
     off = np.abs(sums - 1.0) > SUM_TOLERANCE
     if off.any():

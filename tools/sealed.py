@@ -14,10 +14,11 @@ from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.crash import crash_point
 from tools.expectation import expect_sealed
+from tools.labels import labels_in
 from tools.memberjobs import combined, predict_members
 from tools.portable.combining import weighed
 from tools.receipts import Number, number_id, record_numbers
-from tools.scoring import check_predictions, interval, score
+from tools.scoring import check_predictions, interval, score, several_of
 from tools.units import drawn, units_of
 from tools.workbench import Workbench
 
@@ -50,8 +51,8 @@ async def open_sealed_test(
     known = desk.log.candidates() if candidates is None else candidates
     combination = known[candidate].combination if candidate in known else Combination()
     predictions = combined(desk, task, len(sealed), members, receipts, combination)
-    labels = sealed["label"].to_numpy()
-    if check_predictions(predictions, len(labels), task.classes):
+    labels = labels_in(sealed)
+    if check_predictions(predictions, len(labels), task.classes, several=several_of(task)):
         return None, opening, predictions
     judged = task.metric, labels, weighed(predictions, combination.decision), task.classes, task.positive
     low, high = interval(*judged, seed=desk.settings.seed, groups=units_of(task, sealed))

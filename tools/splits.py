@@ -16,7 +16,8 @@ from state.task import Prepared, SplitKind, SplitPlan, Task, TaskKind
 from tools import folds as dealing
 from tools.artifacts import ArtifactStore
 from tools.folds import Fold, Rows
-from tools.labels import Labels
+from tools.labels import Labels, label_columns
+from tools.several import prepared_values, target_columns
 from tools.timeline import infer_step
 
 LARGE = 100_000
@@ -155,10 +156,10 @@ def deal(task: Task, frame: pd.DataFrame, labels: Labels, seed: int) -> Dealt:
     also follows from all labels and columns, of which no program sees all.
     """
     split = task.split
-    strata = _strata(task.kind, labels)
+    strata = _strata(task.dealt_as, labels)
     groups = group_codes(frame, task.group_columns) if split.kind == "group" else None
     times = time_axis(frame[str(task.time_column)]) if split.kind == "time" else None
-    sealed = _seal(task.kind, strata, 0.0 if split.test_given else split.test_share, groups, times)
+    sealed = _seal(task.dealt_as, strata, 0.0 if split.test_given else split.test_share, groups, times)
     secret = _secret(frame, labels)
     rng = np.random.default_rng([seed, *secret])
     opened: Rows = rng.permutation(np.setdiff1d(np.arange(len(frame)), sealed))
@@ -287,8 +288,11 @@ def _picked(frame: pd.DataFrame, names: list[str], rows: Rows) -> pd.DataFrame:
 def _label_frame(whole: pd.DataFrame, labels: Labels, place: Rows, task: Task) -> pd.DataFrame:
     """Labels of the rows at `place` of a table, and what is needed to review the borders between them."""
     table = pd.DataFrame({"label": pd.Series(list(labels)), "source_row": place})
-    used = [name for name in [*task.group_columns, task.time_column] if name in whole]
+    used = [name for name in [*task.group_columns, task.time_column, *target_columns(task)] if name in whole]
     frame = whole[list(dict.fromkeys(used))].iloc[place]
+    if task.targets:
+        values = prepared_values(frame, task)
+        table = table.assign(**{f"label_{index}": values[:, index] for index in range(values.shape[1])})
     if task.split.kind == "group":
         keys = [frame[name] for name in task.group_columns if name in frame]
         if keys:
@@ -307,7 +311,8 @@ def _group_name(key: tuple[object, ...]) -> str:
 
 
 def _rows_of(rows: Rows, known: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"row": rows, "label": known["label"].to_numpy()[rows]})
+    labels = {name: known[name].to_numpy()[rows] for name in label_columns(known)}
+    return pd.DataFrame({"row": rows, **labels})
 
 
 def _sealed_key(source: str, task: Task, test: pd.DataFrame | None) -> str:

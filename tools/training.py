@@ -19,7 +19,7 @@ from tools.costs import folds_in_time, wall_seconds
 from tools.decisions import decide, decided, time_left
 from tools.portable.saving import FORMAT
 from tools.preloading import FOR_SCORES, FOR_THE_REST, preload
-from tools.scoring import check_predictions, make_score
+from tools.scoring import check_predictions, make_score, several_of
 from tools.selection import OutOfFold
 from tools.units import at, units_of
 from tools.workbench import Workbench
@@ -213,7 +213,7 @@ def _take(desk: Workbench, task: Task, prepared: Prepared, fold: int, receipt: R
         return
     predictions = desk.artifacts.get_array(receipt.outputs["predictions.npy"])
     rows = fold_rows(desk, prepared, fold)
-    if problems := check_predictions(predictions, len(rows), task.classes):
+    if problems := check_predictions(predictions, len(rows), task.classes, several=several_of(task)):
         run.outcome, run.problem = "bad predictions", "; ".join(problems)
         return
     run.predictions[fold] = predictions

@@ -111,7 +111,9 @@ class Workbench:
 
     def labels(self, prepared: Prepared) -> np.ndarray:
         """Labels of the non-sealed rows by position. Stay in this process."""
-        return self.artifacts.get_frame(prepared.labels)["label"].to_numpy()
+        from tools.labels import labels_in
+
+        return labels_in(self.artifacts.get_frame(prepared.labels))
 
     def features(self, prepared: Prepared) -> pd.DataFrame:
         return self.artifacts.get_frame(prepared.features)

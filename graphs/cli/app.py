@@ -92,7 +92,8 @@ def demo(
 def build(
     data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or Excel file, also gzipped", metavar="DATA")],
     target: Annotated[
-        str | None, _option("Column to predict (default: guessed, and said)", metavar="COLUMN", panel=TASK)
+        str | None,
+        _option("Column to predict, or several: a,b,c (default: guessed, and said)", metavar="COLUMN", panel=TASK),
     ] = None,
     intent: Annotated[
         str | None, _option("One sentence: what the model is for", metavar="SENTENCE", panel=TASK)
@@ -101,7 +102,12 @@ def build(
         str | None, _option("Metric to optimise (default: chosen, and said)", metavar="NAME", panel=TASK)
     ] = None,
     kind: Annotated[
-        str | None, _option("binary, multiclass or regression (default: detected)", metavar="KIND", panel=TASK)
+        str | None,
+        _option(
+            "binary, multiclass, regression, multilabel or multiregression (default: detected)",
+            metavar="KIND",
+            panel=TASK,
+        ),
     ] = None,
     positive: Annotated[str | None, _option("Label of the positive class", metavar="LABEL", panel=TASK)] = None,
     horizon: Annotated[str | None, _option("Forecasts: time steps ahead", metavar="N", panel=TASK)] = None,

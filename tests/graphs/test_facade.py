@@ -160,7 +160,6 @@ def test_columns_the_data_lacks_are_all_named(home: Path) -> None:
     ("make", "told"),
     [
         (lambda: modelwright.Model("  "), "intent is empty"),
-        (lambda: modelwright.Model("x", output_schema={"a": int, "b": int}), "2 columns to predict"),
         (lambda: modelwright.Model("x", input_schema=["a"]), "no schema"),
         (lambda: modelwright.Model("x").build([]), "no data set"),
         (lambda: modelwright.Model("x").build([1, 2, 3]), "3 data sets"),

@@ -199,7 +199,7 @@ def test_the_training_file_is_no_test_file(data: str) -> None:
         ({"seed": -1}, "--seed: -1 is less than 0"),
         ({"folds": 1}, "at least 2 and at most 20"),
         ({"test_share": 1.5}, "less than 0.9"),
-        ({"kind": "clustering"}, "choose 'binary', 'multiclass' or 'regression'"),
+        ({"kind": "clustering"}, "choose 'binary', 'multiclass', 'regression', 'multilabel' or 'multiregression'"),
         ({"tagret": "x"}, "did you mean --target?"),
         ({"review": ["plans"]}, "choose 'plan' or 'release'"),
         ({"jobs": 1.5}, "--jobs: 1.5 is no whole number"),

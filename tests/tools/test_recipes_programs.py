@@ -120,7 +120,8 @@ def test_models_are_stored_without_pickle(fitted: Any, name: str, recipe: str, t
 
 
 @pytest.mark.parametrize(
-    ("name", "recipe"), [pair for pair in PAIRS if pair[0] in ("classes", "binary", "protein", "active", "pictures")]
+    ("name", "recipe"),
+    [pair for pair in PAIRS if pair[0] in ("classes", "grades", "binary", "protein", "active", "pictures")],
 )
 def test_a_class_may_be_absent_from_the_training_rows(name: str, recipe: str) -> None:
     """All classes keep their column when a fold lacks one, and also when it holds a single one."""

@@ -277,7 +277,8 @@ def _fitted(inputs: Path, request: Mapping[str, Any]) -> tuple[ModuleType, Any, 
     _seed(seed)
     program = _load_program(inputs / "program.py")
     train = portable("tables").read_arrow(inputs / "train.arrow")
-    labels = _labels(train["label"], params["task"])
+    targets = params["task"].get("targets")
+    labels = _several(train, targets, params["task"]) if targets else _labels(train["label"], params["task"])
     frame = _features(inputs, "train.arrow")
     started = time.perf_counter()
     model = program.fit(
@@ -318,6 +319,15 @@ def _features(inputs: Path, file: str) -> pd.DataFrame:
     rows = tables.read_arrow(inputs / file, ["row"])["row"].to_numpy().astype("int64")
     frame: pd.DataFrame = tables.read_arrow(inputs / "features.arrow", rows=rows)
     return frame
+
+
+def _several(train: pd.DataFrame, targets: list[str], task: Mapping[str, Any]) -> pd.DataFrame:
+    """Several targets as a program gets them: a column each, float64 to regress, int64 of 0 and 1 for labels."""
+    import pandas as pd
+
+    kind = "int64" if task["kind"] == "multilabel" else "float64"
+    values = {name: train[f"label_{place}"].to_numpy().astype(kind) for place, name in enumerate(targets)}
+    return pd.DataFrame(values)
 
 
 def _predict(program: ModuleType, model: Any, frame: pd.DataFrame) -> np.ndarray:

@@ -26,6 +26,7 @@ from tools.preferring import sized
 from tools.recipes.catalogue import find_recipe, write_program
 from tools.recipes.changes import conservative
 from tools.recipes.planning import nearest_recipe, propose
+from tools.recipes.several import one_profile, one_target
 
 A = TypeVar("A", bound=Answer)
 
@@ -101,7 +102,7 @@ def _followable(plan: Plan, task: Task, profile: Profile) -> tuple[Plan, str]:
 
 
 def _defaults(plan: Plan, task: Task, profile: Profile) -> dict[str, Any]:
-    return find_recipe(plan.recipe).variants(task, profile)[0].params
+    return find_recipe(plan.recipe).variants(one_target(task), one_profile(task, profile))[0].params
 
 
 def _program(plan: Plan, task: Task, profile: Profile) -> str:

@@ -17,6 +17,8 @@ from tools.intake.table import Table, open_raw, open_table
 from tools.intake.target import guess_target
 from tools.intake.target_checks import metric_name_problems, target_problems
 from tools.intake.testfile import open_test
+from tools.several import Several, asked_targets, several_in
+from tools.severalchecks import name_problems, several_problems
 
 __all__ = ["Request", "check_request", "guess_target", "settings_problems"]
 
@@ -36,6 +38,8 @@ class Request:
     test: pd.DataFrame | None
     target: str
     target_reason: str
+    several: Several | None = None
+    """The targets where more than one is asked for; `target` is their common name then, and no column."""
 
 
 def check_request(settings: Settings, table: Table | None = None) -> Request:
@@ -49,12 +53,19 @@ def check_request(settings: Settings, table: Table | None = None) -> Request:
     if table is None:
         raise InputError([*problems, *metric_name_problems(settings.metric), *_test_file_problems(settings)])
     target, reason = _target(settings, table, problems)
-    problems += _column_problems(settings, table, target)
-    problems += target_problems(settings, table, target) if target else metric_name_problems(settings.metric)
-    test = _test_frame(settings, table, target, problems)
+    targets = asked_targets(target, list(map(str, table.frame.columns)))
+    several = several_in(settings, table.frame, targets)
+    for name in targets or [""]:
+        problems += [one for one in _column_problems(settings, table, name) if one not in problems]
+    if several is not None:
+        problems += several_problems(settings, table, several)
+    else:
+        problems += target_problems(settings, table, target) if target else metric_name_problems(settings.metric)
+    tags = several is not None and bool(several.separator)
+    test = _test_frame(settings, table, targets[0] if targets else "", problems, tags=tags)
     if problems:
         raise InputError(problems)
-    return Request(settings, table, test, target, reason)
+    return Request(settings, table, test, target if several is None else several.target, reason, several)
 
 
 # ---- settings -------------------------------------------------------------------------------------------------------
@@ -106,6 +117,11 @@ def _target(settings: Settings, table: Table, problems: list[Problem]) -> tuple[
     names = [str(name) for name in table.frame.columns]
     if settings.target in names:
         return settings.target, ""
+    wanted = asked_targets(settings.target, names)
+    if len(wanted) > 1:
+        wrong = name_problems(wanted, names, table.where)
+        problems += wrong
+        return ("", "") if wrong else (settings.target, "")
     if settings.target:
         problems.append(absent_column(settings.target, names, table.where, "target"))
         return "", ""
@@ -173,14 +189,16 @@ def _test_file_problems(settings: Settings) -> list[Problem]:
     return []
 
 
-def _test_frame(settings: Settings, table: Table, target: str, problems: list[Problem]) -> pd.DataFrame | None:
+def _test_frame(
+    settings: Settings, table: Table, target: str, problems: list[Problem], *, tags: bool = False
+) -> pd.DataFrame | None:
     if not settings.test_data:
         return None
     if not target:
         problems += _test_file_problems(settings)
         return None
     try:
-        test, notes = open_test(settings.test_data, table, target)
+        test, notes = open_test(settings.test_data, table, target, tags=tags)
     except InputError as error:
         problems += error.problems
         return None

@@ -17,11 +17,12 @@ _UNREADABLE = 0.5
 _LISTED = 10
 
 
-def open_test(path: str, table: Table, target: str) -> tuple[pd.DataFrame, list[str]]:
+def open_test(path: str, table: Table, target: str, *, tags: bool = False) -> tuple[pd.DataFrame, list[str]]:
     """The rows of a labelled test file in the types of the training table, its columns in the training order.
 
     Returns the frame and notes. Raises InputError listing every problem: the file's own, columns that are missing,
-    columns that hold something else than in the training file, labels that are missing or unknown.
+    columns that hold something else than in the training file, labels that are missing or unknown. tags: the target's
+    texts are tags, whose combinations may be new.
     """
     opened = open_raw(path, min_rows=1, header=table.spec.get("header", True))
     problems = _column_problems(opened, path, table, target)
@@ -35,7 +36,7 @@ def open_test(path: str, table: Table, target: str) -> tuple[pd.DataFrame, list[
         frame = reading.conform(opened.raw, {**spec, "folder": str(Path(path).expanduser().resolve().parent)})
     except ValueError as error:
         raise InputError(structure.problems_of(error, path)) from error
-    problems = _content_problems(opened.raw, frame, path, table, target)
+    problems = _content_problems(opened.raw, frame, path, table, target, tags=tags)
     if problems:
         raise InputError(problems)
     names = list(table.frame.columns)
@@ -68,7 +69,9 @@ def _column_problems(opened: RawTable, path: str, table: Table, target: str) -> 
     return problems
 
 
-def _content_problems(raw: pd.DataFrame, frame: pd.DataFrame, path: str, table: Table, target: str) -> list[Problem]:
+def _content_problems(
+    raw: pd.DataFrame, frame: pd.DataFrame, path: str, table: Table, target: str, *, tags: bool
+) -> list[Problem]:
     problems = []
     for name, column in table.spec["columns"].items():
         if column["type"] in ("text", "image"):
@@ -85,7 +88,7 @@ def _content_problems(raw: pd.DataFrame, frame: pd.DataFrame, path: str, table: 
     labels = frame[target].dropna()
     if labels.empty:
         problems.append(Problem(f"every value of the target {target!r} is missing", where=path, cure="add the labels"))
-    elif table.spec["columns"][target]["type"] == "text":
+    elif table.spec["columns"][target]["type"] == "text" and not tags:
         known = set(table.frame[target].dropna())
         unknown = sorted(set(labels) - known)
         if unknown:

@@ -162,6 +162,9 @@ def carried(
     Rows of one unit (a group, a stretch of time) are no independent witnesses, so that units are counted where there are.
     """
     y, p = target_numbers(truth, task), predictions.reshape(len(predictions), -1)
+    if task.targets:
+        scale = np.where(y.std(axis=0) > 0, y.std(axis=0), 1.0)
+        y, p = (y - y.mean(axis=0)) / scale, (p - y.mean(axis=0)) / scale
     if not task.is_classification:
         low, high = np.quantile(y, [0.01, 0.99])
         y, p = np.clip(y, low, high), np.clip(p, low, high)
@@ -181,6 +184,8 @@ def shuffled(train: pd.DataFrame, task: Task, turn: str) -> pd.DataFrame:
     mirrored: of the first shuffle, turned round: the largest number for the smallest, each class for the next one.
     """
     rng = np.random.default_rng([20_240_229, len(train), int(turn == "shuffled again")])
+    if task.targets:
+        return _shuffled_together(train, rng, turn)
     labels = train["label"].to_numpy()[rng.permutation(len(train))]
     if turn == "mirrored":
         if task.is_classification:
@@ -196,6 +201,17 @@ def shuffled(train: pd.DataFrame, task: Task, turn: str) -> pd.DataFrame:
             turned[order] = labels[order][::-1]
             labels = turned
     return pd.DataFrame({"row": train["row"].to_numpy(), "label": labels})
+
+
+def _shuffled_together(train: pd.DataFrame, rng: np.random.Generator, turn: str) -> pd.DataFrame:
+    """Several targets of a row stay together; mirrored, the row with the highest mean gets those of the lowest."""
+    labels = train.drop(columns="row").iloc[rng.permutation(len(train))].reset_index(drop=True)
+    if turn == "mirrored":
+        order = np.argsort(labels["label"].to_numpy(), kind="stable")
+        turned = labels.to_numpy().copy()
+        turned[order] = turned[order[::-1]]
+        labels = pd.DataFrame(turned, columns=labels.columns)
+    return pd.concat([train[["row"]].reset_index(drop=True), labels], axis=1)
 
 
 def _spelled(label: Any) -> str:

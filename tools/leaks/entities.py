@@ -120,5 +120,5 @@ def _explained(sides: Sides, task: Task, column: str) -> float:
 def target_numbers(labels: NDArray[np.generic], task: Task) -> NDArray[np.float64]:
     """The target as columns of numbers: itself, or one indicator per class."""
     if not task.is_classification:
-        return labels.astype(np.float64)[:, None]
+        return labels.astype(np.float64).reshape(len(labels), -1)
     return np.column_stack([(labels == label).astype(np.float64) for label in task.classes])

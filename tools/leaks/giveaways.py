@@ -28,13 +28,13 @@ def check_columns(sides: Sides, task: Task) -> Result:
     findings = []
     for feature in task.features:
         column = sides.features[feature.name]
-        suspect = target_suspicion(encode(feature.name, column), target, task.kind, rows)
+        suspect = target_suspicion(encode(feature.name, column), target, task.dealt_as, rows)
         if suspect is None:
             gone = column.isna()
             if not gone.any() or gone.all():
                 continue
             blank = encode(feature.name, gone.astype(np.float64))
-            suspect = target_suspicion(blank, target, task.kind, rows)
+            suspect = target_suspicion(blank, target, task.dealt_as, rows)
             if suspect is None:
                 continue
             suspect = (suspect[0], f"whether it is missing tells: {suspect[1]}")

@@ -12,7 +12,7 @@ from state.candidate import Candidate
 from state.jobs import Job, Receipt
 from state.release import ReleaseMember
 from state.task import Prepared, Task
-from tools.scoring import check_predictions
+from tools.scoring import check_predictions, several_of
 from tools.workbench import Workbench
 
 START = 0.4
@@ -99,7 +99,7 @@ def predictions_of(desk: Workbench, task: Task, receipt: Receipt, rows: int) -> 
         said = receipt.error.strip().splitlines()[-1] if receipt.error.strip() else receipt.status
         return f"the program ended: {said}"
     values = desk.artifacts.get_array(receipt.outputs["predictions.npy"])
-    problems = check_predictions(values, rows, task.classes)
+    problems = check_predictions(values, rows, task.classes, several=several_of(task))
     return problems[0] if problems else values
 
 

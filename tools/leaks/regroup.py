@@ -14,6 +14,7 @@ from state.task import Prepared, Task
 from tools import folds as dealing
 from tools.artifacts import ArtifactStore
 from tools.folds import Fold, Rows
+from tools.labels import label_columns
 from tools.leaks.duplicates import row_hashes
 from tools.leaks.encoding import points
 from tools.leaks.near import FULL_COST, FULL_TEXTS, nearest_rows
@@ -67,7 +68,8 @@ def _prepared(store: ArtifactStore, prepared: Prepared, sides: Sides, folds: lis
     matrix = dealing.numbered(folds, len(sides.features))
 
     def learnt(rows: Rows) -> str:
-        return store.put_frame(pd.DataFrame({"row": rows, "label": sides.labels[rows]}))
+        labels = {name: sides.known[name].to_numpy()[rows] for name in label_columns(sides.known)}
+        return store.put_frame(pd.DataFrame({"row": rows, **labels}))
 
     return prepared.but(
         folds=store.put_frame(pd.DataFrame({f"fold_{i}": matrix[:, i] for i in range(matrix.shape[1])})),

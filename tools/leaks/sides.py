@@ -13,6 +13,7 @@ from state.candidate import Check, Finding
 from state.task import Prepared, Task
 from tools.artifacts import ArtifactStore
 from tools.folds import Fold, Rows
+from tools.labels import label_columns
 from tools.splits import fold_rows
 
 Result = tuple[Check, list[Finding]]
@@ -56,7 +57,7 @@ class Sides:
 
     @cached_property
     def labels(self) -> np.ndarray[Any, Any]:
-        """Labels of the open rows."""
+        """Labels of the open rows; of several targets the one number that stands for them."""
         return self.known["label"].to_numpy()
 
 
@@ -68,7 +69,7 @@ def open_sides(store: ArtifactStore, task: Task, prepared: Prepared, *, full: bo
         store.get_frame(prepared.labels),
         store.get_frame(prepared.sealed_features)[names],
         # No label of a sealed row may shape what is said before the test set is opened.
-        store.get_frame(prepared.sealed_labels).drop(columns="label"),
+        (hidden := store.get_frame(prepared.sealed_labels)).drop(columns=label_columns(hidden)),
         fold_rows(prepared, store),
         store.get_frame(prepared.train_all)["row"].to_numpy().astype(np.int64),
         full,

@@ -11,6 +11,7 @@ import ast
 import functools
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -51,6 +52,42 @@ def assemble(template: str, **values: Any) -> str:
     start = f'"""{document}"""\n\nfrom __future__ import annotations\n\n{import_lines(used & IMPORTS.keys())}'
     sections = ["\n\n".join([start, constants]).strip(), *functions, tail]
     return re.sub(r"\n{4,}", "\n\n\n", "\n\n\n".join(section for section in sections if section)) + "\n"
+
+
+def enclose(code: str, template: str, *, renamed: Mapping[str, str], **values: Any) -> str:
+    """The program `code` inside another: templates/<template>.py.j2 rendered with `values`, which calls its functions.
+
+    renamed: entry point of `code` (fit, predict) → the name by which the template calls it. An entry point that is not
+    named stays the program's own. The docstring is that of `code`, then that of the template.
+    """
+    for name, other in renamed.items():
+        code = re.sub(rf"^def {name}\(", f"def {other}(", code, flags=re.MULTILINE)
+    body = _environment().get_template(f"{template}.py.j2").render(**values)
+    inner, outer = parse_source(code), parse_source(body)
+    documents = [ast.get_docstring(tree, clean=False) or "" for tree in (inner, outer)]
+    document = "\n\n".join(text.strip() for text in documents if text.strip())
+    own = {node.name for tree in (inner, outer) for node in tree.body if isinstance(node, ast.FunctionDef)}
+    # Constants that parts bring are in `code` already where its own parts use them.
+    own |= {ast.unparse(node.targets[0]) for node in inner.body if isinstance(node, ast.Assign)}
+    chosen = _needed(_names(outer) - own)
+    chosen = [part for part in chosen if part.name not in own]
+    used = (_names(inner) | _names(outer)).union(*(part.uses for part in chosen))
+    constants = [
+        *_sources(code, inner, ast.Assign, ast.AnnAssign),
+        *(part.source for part in chosen if not part.function),
+    ]
+    constants += _sources(body, outer, ast.Assign, ast.AnnAssign)
+    functions = [*_sources(code, inner, ast.FunctionDef), *(part.source for part in chosen if part.function)]
+    functions += _sources(body, outer, ast.FunctionDef)
+    end = "\n" if "\n" in document else ""
+    start = f'"""{document}{end}"""\n\nfrom __future__ import annotations\n\n{import_lines(used & IMPORTS.keys())}'
+    return "\n\n\n".join(["\n\n".join([start, "\n".join(constants)]).strip(), *functions]) + "\n"
+
+
+def _sources(text: str, tree: ast.Module, *kinds: type[ast.stmt]) -> list[str]:
+    """The text of the top-level statements of these kinds, in their order."""
+    lines = text.splitlines()
+    return ["\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in tree.body if isinstance(node, kinds)]
 
 
 def literal(name: str, value: Any, indent: int = 0) -> str:

@@ -12,6 +12,7 @@ from tools.recipes.columns import columns_for
 from tools.recipes.recipe import wants_absolute
 
 Params = dict[str, Any]
+_COUNTED = frozenset({"poisson", "tweedie", "gamma"})
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ def conservative(params: Params) -> Params:
 
 def _log_target(params: Params, task: Task, profile: Profile) -> Params | None:
     low = profile.target.stats.get("min")
+    if params.get("loss") in _COUNTED or params.get("lgb", {}).get("objective") in _COUNTED:
+        return None  # these losses have the logarithm in them
     if task.kind != "regression" or "log" not in params or params["log"] or low is None or float(low) < 0:
         return None
     return {**params, "log": True}

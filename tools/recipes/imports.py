@@ -23,7 +23,7 @@ _FROM: dict[str, str] = {
     "sklearn.impute": "SimpleImputer",
     "sklearn.kernel_approximation": "Nystroem",
     "sklearn.kernel_ridge": "KernelRidge",
-    "sklearn.linear_model": "LogisticRegression Ridge",
+    "sklearn.linear_model": "LogisticRegression Ridge TweedieRegressor",
     "sklearn.metrics": "pairwise_distances",
     "sklearn.model_selection": "GroupKFold KFold StratifiedKFold",
     "sklearn.neighbors": "KNeighborsClassifier KNeighborsRegressor",

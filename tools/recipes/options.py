@@ -13,6 +13,7 @@ CHOICES: dict[str, frozenset[str]] = {
     "many": frozenset({"means", "codes", "texts"}),
     "loss": frozenset({"", "absolute_error", "squared_error", "poisson", "gamma", "quantile"}),
     "kind": frozenset({"extra", "random"}),
+    "base": frozenset({"boosting", "linear", "histogram"}),
     "features": frozenset({"sqrt", "log2"}),
 }
 """Parameters that are words, and the words each may be."""

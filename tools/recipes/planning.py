@@ -13,18 +13,20 @@ from tools.recipes.catalogue import applicable
 from tools.recipes.fulfilling import fulfilled
 from tools.recipes.improving import Idea, improvements
 from tools.recipes.recipe import Recipe, Variant
+from tools.recipes.several import one_question
 from tools.recipes.wishes import Wishes, read_wishes
 
 
 def propose(question: PlanQuestion) -> Plans:
     """The plans of one iteration. The first covers different families; later ones answer findings and refine."""
+    asked, question = question, one_question(question)
     wishes = read_wishes(question.feedback)
     later = question.iteration > 0 and any(one.get("score") is not None for one in question.tried)
     ideas = (fulfilled if question.operations else improvements)(question, wishes) if later else []
     plans = [_refined(idea, question) for idea in ideas[: question.count]] if later else _drafts(question, wishes)
     if not plans:
         plans = _drafts(question, Wishes())
-    return Plans(iteration_plan=_iteration_plan(question, plans, later), plans=plans)
+    return Plans(iteration_plan=_iteration_plan(asked, plans, later), plans=plans)
 
 
 def ranked(question: PlanQuestion, wishes: Wishes) -> list[tuple[Recipe, float]]:

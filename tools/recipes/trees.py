@@ -10,6 +10,7 @@ from state.task import Task
 from tools.recipes.assemble import assemble
 from tools.recipes.columns import columns_for
 from tools.recipes.options import merged
+from tools.recipes.positives import LAWS, exposure_options, likely_power, objective_of, power_of
 from tools.recipes.recipe import (
     LIGHTGBM,
     Recipe,
@@ -29,7 +30,7 @@ from tools.recipes.recipe import (
 def _boosting_params(task: Task, profile: Profile) -> dict[str, Any]:
     rows, many, width = profile.rows, many_classes(task), encoded_width(task)
     lgb = {
-        "objective": lightgbm_objective(task),
+        "objective": objective_of(task) or lightgbm_objective(task),
         "learning_rate": 0.1 if rows >= 8_000 or many else 0.05,
         "num_leaves": 15 if rows < 2_000 else 31 if rows < 10_000 else 63,
         "min_data_in_leaf": max(3, min(20, rows // 50)),
@@ -67,6 +68,25 @@ def _boosting_variants(task: Task, profile: Profile) -> list[Variant]:
             representation="categories as codes, many-valued ones as mean targets, texts as n-gram components, dates as parts",
             architecture=f"LightGBM, {params['lgb']['num_leaves']} leaves, rate {params['lgb']['learning_rate']}{members}",
             training=f"objective {params['lgb']['objective']}, early stopping on inner folds",
+        ),
+        *_counting_variants(task, params),
+    ]
+
+
+def _counting_variants(task: Task, params: dict[str, Any]) -> list[Variant]:
+    """Counts judged by a squared error: the mean is asked for, and a loss made for counts often finds it with less noise."""
+    power = likely_power(task)
+    if power is None or power_of(task) is not None:
+        return []
+    return [
+        Variant(
+            key=f"boosting-{LAWS[power]}",
+            title=f"Gradient boosted trees (LightGBM), {LAWS[power].capitalize()} loss",
+            why="The target is never negative and its spread grows with its mean; this loss weighs errors accordingly.",
+            params={**params, "log": False, "lgb": {**params["lgb"], "objective": LAWS[power]}},
+            representation="categories as codes, many-valued ones as mean targets, texts as n-gram components, dates as parts",
+            architecture=f"LightGBM, {params['lgb']['num_leaves']} leaves, rate {params['lgb']['learning_rate']}",
+            training=f"objective {LAWS[power]}, early stopping on inner folds",
         )
     ]
 
@@ -74,7 +94,8 @@ def _boosting_variants(task: Task, profile: Profile) -> list[Variant]:
 def _write_boosting(plan: Plan, task: Task, profile: Profile) -> str:
     p = merged(_boosting_params(task, profile), plan.params, "boosting")
     columns = columns_for(task, profile, many=p["many"], drop_texts=p["drop_texts"])
-    return assemble("boosting", title=plan.title, why=plan.rationale, columns=columns, kind=task.kind, p=p)
+    exposed = exposure_options(task)
+    return assemble("boosting", title=plan.title, why=plan.rationale, columns=columns, kind=task.kind, p=p, **exposed)
 
 
 _FORESTS = {"extra": "ExtraTrees", "random": "RandomForest"}
@@ -131,8 +152,8 @@ def _write_forest(plan: Plan, task: Task, profile: Profile) -> str:
 def _histogram_params(task: Task, profile: Profile) -> dict[str, Any]:
     rows = profile.rows
     return {
-        "loss": "",
-        "rounds": max(60, 1500 // len(task.classes)) if many_classes(task) else 450 if rows < 8_000 else 300,
+        "objective": objective_of(task) or lightgbm_objective(task),
+        "learning_rate": 0.1 if rows >= 8_000 or many else 0.05,
         "rate": 0.06 if rows < 8_000 else 0.12,
         "leaves": 15 if rows < 2_000 else 31,
         "leaf": max(5, min(20, rows // 40)),
@@ -178,6 +199,7 @@ def _write_histogram(plan: Plan, task: Task, profile: Profile) -> str:
         features=listed,
         kind=task.kind,
         p=p,
+        **exposure_options(task),
     )
 
 

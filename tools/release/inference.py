@@ -10,6 +10,7 @@ from state.candidate import Combination
 from state.release import ReleaseMember
 from state.task import Task
 from tools.release.sources import template, with_docstring
+from tools.several import target_columns
 
 SCHEMA_VERSION = 2
 _SHOWN = 30
@@ -30,6 +31,16 @@ def inference_program(
 
 def output_columns(task: Task) -> list[dict[str, Any]]:
     """Columns of the predictions, in order: {name, type: integer | text | number} and `label` for a probability."""
+    if task.kind == "multiregression":
+        return [{"name": f"prediction_{name}", "type": "number", "target": name} for name in task.targets]
+    if task.kind == "multilabel":
+        tags = [{"name": "prediction", "type": "text"}] if task.tag_separator else []
+        answers = [{"name": f"prediction_{name}", "type": "integer"} for name in task.targets]
+        return [
+            *tags,
+            *answers,
+            *({"name": f"proba_{name}", "type": "number", "target": name} for name in task.targets),
+        ]
     if not task.is_classification:
         return [{"name": "prediction", "type": "number"}]
     kind = "integer" if all(isinstance(label, int) for label in task.classes) else "text"
@@ -56,6 +67,9 @@ def schema(
         "format_version": SCHEMA_VERSION,
         "task": task.for_program(),
         "target": task.target,
+        "target_columns": target_columns(task),
+        "target_texts": task.target_texts,
+        "tag_separator": task.tag_separator,
         "features": [
             {"name": feature.name, "kind": feature.kind, "type": types[feature.name]["type"]}
             for feature in task.features
@@ -64,7 +78,9 @@ def schema(
         "combination": (combination or Combination()).rule(),
         "read": {
             **read_spec,
-            "columns": {name: types[name] for name in [*(feature.name for feature in task.features), task.target]},
+            "columns": {
+                name: types[name] for name in [*(feature.name for feature in task.features), *target_columns(task)]
+            },
         },
         "training": {"seed": seed, "n_jobs": n_jobs, "labels": labels},
     }
@@ -73,6 +89,15 @@ def schema(
 def _models(member: ReleaseMember | Mapping[str, Any]) -> int:
     """How many fitted models a member stands for."""
     return 1 if isinstance(member, ReleaseMember) else int(member.get("models", 1))
+
+
+def _outputs(task: Task) -> str:
+    if task.kind == "multilabel":
+        tags = "`prediction` (the tags of at least one half), " if task.tag_separator else ""
+        return f"{tags}`prediction_<label>` (0 or 1) and `proba_<label>` for each label."
+    if task.kind == "multiregression":
+        return "`prediction_<target>` for each target."
+    return "`prediction`" + (", and `proba_<label>` for each class." if task.is_classification else ".")
 
 
 def _describe(task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]], rule: Mapping[str, Any]) -> str:
@@ -84,6 +109,8 @@ def _describe(task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]], 
         for member in members
     ]
     what = f"a value of {task.target!r}"
+    if task.targets:
+        what = f"{len(task.targets)} targets at once: {', '.join(map(repr, task.targets[:10]))}"
     if task.is_classification:
         what = f"{task.target!r}: one of {', '.join(map(repr, task.classes[:10]))}" + (", …" * (len(task.classes) > 10))
     names = [repr(feature.name) for feature in task.features]
@@ -103,8 +130,8 @@ def _describe(task: Task, members: Sequence[ReleaseMember | Mapping[str, Any]], 
         f"Predicts {what}.",
         f"Needs the columns {shown}, in any order; other columns are left out. The prediction is that of {made_of}.",
         "    python model_inference/inference.py --input new.csv --output predictions.csv",
-        "The output has one line per input row, in the same order: `prediction`"
-        + (", and `proba_<label>` for each class." if task.is_classification else ".")
+        "The output has one line per input row, in the same order: "
+        + _outputs(task)
         + f" {answer}" * bool(rule["decision"]),
         "From Python, with this folder on the path:",
         "    from inference import predict\n    predictions = predict(frame)  # a pandas DataFrame",

@@ -12,6 +12,7 @@ import pandas as pd
 
 from state.release import ReleaseMember
 from state.task import Task
+from tools.labels import labels_in
 from tools.release.sources import template, with_docstring
 
 
@@ -40,7 +41,9 @@ def labels_hash(labels: Any, task: Task) -> str:
     labels: array-like of canonical labels. Class labels out of a float column count as the integers they are.
     """
     values = np.asarray(labels).tolist()
-    if not task.is_classification:
+    if task.targets:
+        values = [list(map(float, row)) for row in values]
+    elif not task.is_classification:
         values = [float(value) for value in values]
     elif all(isinstance(label, int) for label in task.classes):
         values = [int(value) for value in values]
@@ -64,4 +67,4 @@ def fitting_order(
         sources = [known, hidden]
         order = np.concatenate([part["source_row"].to_numpy(dtype=np.int64) for part in parts])
     table = pd.concat(sources, ignore_index=True).sort_values("source_row", kind="stable")
-    return order, table["label"].to_numpy()
+    return order, labels_in(table)

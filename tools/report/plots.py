@@ -27,13 +27,13 @@ Pick = Callable[[Scored], tuple[np.ndarray, np.ndarray]]
 
 def task_plots(task: Task, sets: list[Scored], n: Sources) -> list[Picture]:
     """The plots for this kind of task; empty when there are no predictions to draw. n: links numbers to receipts."""
-    if not sets:
+    if not sets or task.kind == "multilabel":
         return []
     if task.kind == "binary":
         return _binary(sets, n)
     if task.kind == "multiclass":
         return _multiclass(sets)
-    return ([*over_time(sets)] if task.forecast else []) + regression(sets)
+    return ([*over_time(sets)] if task.forecast and not task.targets else []) + regression(sets)
 
 
 def _binary(sets: list[Scored], n: Sources) -> list[Picture]:

@@ -28,6 +28,8 @@ class Scored:
         predictions = np.asarray(predictions, dtype=float)
         good = np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1)
         self.short, self.title, self.colour, self.task = short, title, colour, task
+        if task.targets:
+            labels, predictions = _standardised(np.asarray(labels, dtype=float), predictions)
         self.predictions = predictions[good] if task.is_classification else predictions[good].reshape(-1)
         self.decided = self.predictions if decided is None else np.asarray(decided, dtype=float)[good]
         self.times = None if times is None else np.asarray(times)[good]
@@ -35,7 +37,7 @@ class Scored:
         if task.is_classification:
             self.truth = curves.label_indices(labels, task.classes)
         else:
-            self.truth = labels.astype(float)
+            self.truth = labels.astype(float).reshape(-1)
 
     @property
     def guess(self) -> np.ndarray:
@@ -48,6 +50,13 @@ class Scored:
         task = self.task
         index = task.classes.index(task.positive) if task.positive in task.classes else len(task.classes) - 1
         return self.truth == index, self.predictions[:, index]
+
+
+def _standardised(labels: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Several targets on one scale, so that they can be drawn together."""
+    spread = labels.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    return (labels - labels.mean(axis=0)) / spread, (predictions - labels.mean(axis=0)) / spread
 
 
 def scored_sets(facts: ReportFacts) -> list[Scored]:

@@ -210,10 +210,12 @@ def predict(frame: pd.DataFrame, models: Path = TRAINING, folder: Path = Path())
     Columns may come in any order and further ones are left out. Paths of images count from `folder`. Raises InputError
     when columns or images are missing.
     """
-    classes = schema()["task"]["classes"]
+    classes, targets = schema()["task"]["classes"], schema()["task"].get("targets", [])
     X = features_of(frame, folder)
     with contextlib.redirect_stdout(sys.stderr):  # whatever a library prints must not end up among the predictions
-        values = combined(load(models), X, len(classes) or 1)
+        values = combined(load(models), X, len(classes) or len(targets) or 1)
+    if targets:
+        return several_targets(values, targets, frame.index)
     if not classes:
         return pd.DataFrame({"prediction": values[:, 0]}, index=frame.index)
     # The element type is taken from the labels: an empty table has no values to take it from.
@@ -221,6 +223,20 @@ def predict(frame: pd.DataFrame, models: Path = TRAINING, folder: Path = Path())
     table: dict[str, Any] = {"prediction": labels[runtime().combining.decide(values, schema()["combination"])]}
     table.update({f"proba_{label}": values[:, position] for position, label in enumerate(classes)})
     return pd.DataFrame(table, index=frame.index)
+
+
+def several_targets(values: np.ndarray, targets: Sequence[str], index: pd.Index) -> pd.DataFrame:
+    """Columns for several targets: `prediction_<target>` each; of labels 0 or 1, then `proba_<label>` each, and where the
+    labels came as tags first `prediction` with those of a chance of at least one half."""
+    if schema()["task"]["kind"] != "multilabel":
+        return pd.DataFrame({f"prediction_{name}": values[:, i] for i, name in enumerate(targets)}, index=index)
+    said, separator, table = values >= 0.5, schema()["tag_separator"], {}
+    if separator:
+        tags = [separator.join(name for name, yes in zip(targets, row, strict=True) if yes) for row in said]
+        table["prediction"] = np.array(tags, dtype=object)
+    table.update({f"prediction_{name}": said[:, i].astype(np.int64) for i, name in enumerate(targets)})
+    table.update({f"proba_{name}": values[:, i] for i, name in enumerate(targets)})
+    return pd.DataFrame(table, index=index)
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import random
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -84,31 +85,55 @@ def _is_number(value: Any) -> bool:
 
 def read(path: Path, schema: dict[str, Any]) -> pd.DataFrame:
     """The rows of one file that have a label. Raises InputError naming the file."""
-    target = schema["target"]
+    columns = schema["target_columns"]
     try:
         frame: pd.DataFrame = runtime().reading.read_table(path, schema["read"])
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except (OSError, ValueError, ImportError) as error:
         raise InputError(f"{path} cannot be trained on: {error}") from error
-    labelled = frame[frame[target].notna()]
-    say(f"{path}: {len(frame)} rows, {len(frame) - len(labelled)} of them left out for lack of a {target!r}")
+    labelled = frame[frame[columns].notna().all(axis=1)]
+    say(f"{path}: {len(frame)} rows, {len(frame) - len(labelled)} of them left out for lack of a {schema['target']!r}")
     wanted: pd.DataFrame = labelled[list(schema["read"]["columns"])]
     return wanted
 
 
-def training_rows(paths: Sequence[Path], schema: dict[str, Any]) -> tuple[pd.DataFrame, pd.Series]:
-    """Features and labels of every row with a label, in the order of the files."""
+def training_rows(paths: Sequence[Path], schema: dict[str, Any]) -> tuple[pd.DataFrame, pd.Series | pd.DataFrame]:
+    """Features and labels of every row with a label, in the order of the files; several targets as a column each."""
     target, names = schema["target"], [feature["name"] for feature in schema["features"]]
     frame = pd.concat([read(path, schema) for path in paths], ignore_index=True)
     if frame.empty:
         raise InputError(f"no row has a value in {target!r}, the column to predict")
+    if schema["task"].get("targets"):
+        return frame[names], several_labels(frame, schema)
     if classes := schema["task"]["classes"]:
         return frame[names], canonical_labels(frame[target], classes)
     return frame[names], frame[target].astype("float64").rename("label")
 
 
-def released_rows(y: pd.Series, schema: dict[str, Any]) -> np.ndarray | None:
+def several_labels(frame: pd.DataFrame, schema: dict[str, Any]) -> pd.DataFrame:
+    """Several targets, a column each: numbers, or 0 and 1 read from numbers, from two texts, or from a column of tags."""
+    targets, separator = schema["task"]["targets"], schema["tag_separator"]
+    if separator:
+        cells = [set(tags_of(str(text), separator)) for text in frame[schema["target_columns"][0]]]
+        return pd.DataFrame({name: [int(name in tags) for tags in cells] for name in targets}, dtype="int64")
+    labels = schema["task"]["kind"] == "multilabel"
+    columns = {}
+    for name, texts in zip(targets, schema["target_texts"] or [[]] * len(targets), strict=True):
+        column = frame[name]
+        if not pd.api.types.is_numeric_dtype(column.dtype):
+            column = column.astype(str) == texts[1]
+        columns[name] = column.astype("int64" if labels else "float64")
+    return pd.DataFrame(columns)
+
+
+def tags_of(text: str, separator: str) -> list[str]:
+    """The tags of one cell: parts without blanks, brackets and quotes."""
+    parts = re.sub(r"^[\[\(\{]|[\]\)\}]$", "", text.strip()).split(separator)
+    return [tag for part in parts if (tag := part.strip().strip("'\"").strip())]
+
+
+def released_rows(y: pd.Series | pd.DataFrame, schema: dict[str, Any]) -> np.ndarray | None:
     """Positions, in fitting order, of the rows the released model was fitted on; None when this is other data.
 
     Order matters: many learners draw rows by position, so only the same order gives the same model again.
@@ -133,13 +158,18 @@ def rows_of_fold(fold: int | None, count: int, rows: int, *, known: bool) -> np.
     return np.flatnonzero(np.arange(rows) % count != fold % count)
 
 
-def labels_hash(y: pd.Series) -> str:
+def labels_hash(y: pd.Series | pd.DataFrame) -> str:
     """What training data is recognised by: SHA-256 over the labels in the order of the file."""
-    return hashlib.sha256("\n".join(map(str, y.tolist())).encode("utf-8")).hexdigest()
+    values = y.tolist() if isinstance(y, pd.Series) else y.to_numpy(dtype="float64").tolist()
+    return hashlib.sha256("\n".join(map(str, values)).encode("utf-8")).hexdigest()
 
 
 def fit_member(
-    record: dict[str, Any], X: pd.DataFrame, y: pd.Series, schema: dict[str, Any], options: argparse.Namespace
+    record: dict[str, Any],
+    X: pd.DataFrame,
+    y: pd.Series | pd.DataFrame,
+    schema: dict[str, Any],
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     """Fit one member and write its model under the output folder. Returns its line of members.json."""
     name, folder = record["candidate"], options.output / Path(record["model"]).name
