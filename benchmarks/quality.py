@@ -142,7 +142,10 @@ def run_missing(wishes: list[Wish], options: argparse.Namespace) -> None:
         return
     require_peers(missing)
     pace, tree = Pace(options.limit), tree_hash()
-    print(f"{len(wishes) - len(missing)} of {len(wishes)} cells are there; {told(pace.left(missing))} for the rest")
+    print(
+        f"{len(wishes) - len(missing)} of {len(wishes)} cells are there; {told(pace.left(missing))} for the rest",
+        flush=True,
+    )
     while missing:
         first = missing[0]
         same = [wish for wish in missing if (wish.one["name"], wish.seed) == (first.one["name"], first.seed)]

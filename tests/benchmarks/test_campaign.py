@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks import cells, publishing, quality, watching
+from benchmarks import cells, quality, watching
 from benchmarks.engineshare import covered, read_share
 from benchmarks.toolbox import TOOLS
 from tests.support.command import ROOT
@@ -55,7 +55,7 @@ def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
     for name in set(TOOLS) - {"modelwright", "flaml"}:
         monkeypatch.delitem(TOOLS, name)
     monkeypatch.setattr(cells, "CELLS", tmp_path / "cells")
-    monkeypatch.setattr(publishing, "publish", lambda *_, **__: None)
+    monkeypatch.setattr(quality, "publish", lambda *_, **__: None)
     monkeypatch.setenv("FAKE_DIARY", str(tmp_path / "diary"))
     return Campaign(tmp_path)
 
