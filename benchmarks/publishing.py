@@ -11,12 +11,17 @@ from typing import Any
 from benchmarks.chart import draw
 from benchmarks.provenance import ROOT
 from benchmarks.toolbox import OURS, TOOLS
-from benchmarks.verdicts import CLIP, OPPONENTS, OVERHEAD, RANKED, Comparison, Row
+from benchmarks.verdicts import CLIP, OPPONENTS, OVERHEAD, RANKED, SAID, Comparison, Row
 
 DOCS = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / "benchmarks" / "results"
 USUAL_LIMIT = 60
-_OTHERS = {"anchor": "the anchor", "flaml": "FLAML", "boosting": "boosting"}
+_OTHERS = {
+    "anchor": "the anchor",
+    "flaml": "FLAML",
+    "boosting": "boosting",
+    "autogluon_series": "AutoGluon's time series predictor",
+}
 
 
 def publish(found: Comparison, name: str, limit: int, *, write: bool) -> None:
@@ -127,7 +132,7 @@ def _origin(found: Comparison) -> str:
 def _statements(found: Comparison) -> list[str]:
     says = found.statements()
     lines = []
-    for name in OPPONENTS:
+    for name in SAID:
         counts = {kind: len(sets) for kind, sets in says["verdicts"][name].items()}
         if total := sum(counts.values()):
             ratio = says["error_ratio"][name]
@@ -177,7 +182,7 @@ def _promises(says: dict[str, Any]) -> list[str]:
 def _losses(found: Comparison) -> list[str]:
     """Every lost set, with by how much."""
     lines = []
-    for name in OPPONENTS:
+    for name in SAID:
         lost = [(row, row.verdict(name)) for row in found.rows if row.verdict(name).startswith("loss")]
         if lost:
             told = ", ".join(

@@ -28,6 +28,8 @@ MOST_NORMALISED = 1.5
 OVERHEAD = 1.1
 """The whole command may take this many times the limit."""
 OPPONENTS = ("anchor", "flaml", "boosting")
+SAID = (*OPPONENTS, "autogluon_series")
+"""Whom the statements name; the last only runs on sets split in time."""
 RANKED = tuple(tool.name for tool in TOOLS.values() if not tool.only_time)
 
 Cell = dict[str, Any]
@@ -165,9 +167,9 @@ class Comparison:
             "sets": len([row for row in self.rows if row.cells.get(OURS)]),
             "seeds": len(self.seeds),
             "limit": self.limit,
-            "verdicts": {name: self._verdicts(name) for name in OPPONENTS},
+            "verdicts": {name: self._verdicts(name) for name in SAID},
             **self._normalised(),
-            "error_ratio": {name: self._ratios(name) for name in OPPONENTS},
+            "error_ratio": {name: self._ratios(name) for name in SAID},
             "mean_rank": self._mean_ranks(),
             "failed": {tool: _count(self.of(tool), lambda cell: cell["score"] is None) for tool in TOOLS},
             "within_limit": {tool: self._within(tool) for tool in TOOLS if TOOLS[tool].timed},

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import psutil
 import pytest
@@ -18,8 +20,8 @@ from benchmarks import cells, quality, watching
 from benchmarks.engineshare import covered, read_share
 from benchmarks.toolbox import TOOLS
 from tests.support.command import ROOT
-from tools.catalogue import open_catalogue
 from tools.journal import Journal
+from tools.store import open_catalogue
 
 FAKE = Path(__file__).with_name("fake_tool.py")
 
@@ -45,19 +47,17 @@ class Campaign:
 
 
 @pytest.fixture
-def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Campaign:
+def campaign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Campaign]:
     one = {"task": "regression", "target": "y", "metric": "mae", "intent": "Predict y.", "file": "table.csv"}
     (tmp_path / "datasets.json").write_text(json.dumps([{"name": "one", **one}, {"name": "two", **one}]))
     rows = [f"{value},{value}" for value in range(40)]
     (tmp_path / "table.csv").write_text("\n".join(["x,y", *rows]) + "\n")
-    for name in ("modelwright", "flaml"):
-        monkeypatch.setitem(TOOLS, name, replace(TOOLS[name], script=FAKE, peer=False))
-    for name in set(TOOLS) - {"modelwright", "flaml"}:
-        monkeypatch.delitem(TOOLS, name)
+    fakes = {name: replace(TOOLS[name], script=FAKE, peer=False) for name in ("modelwright", "flaml")}
     monkeypatch.setattr(cells, "CELLS", tmp_path / "cells")
     monkeypatch.setattr(quality, "publish", lambda *_, **__: None)
     monkeypatch.setenv("FAKE_DIARY", str(tmp_path / "diary"))
-    return Campaign(tmp_path)
+    with patch.dict(TOOLS, fakes, clear=True):
+        yield Campaign(tmp_path)
 
 
 def test_a_campaign_measures_each_cell_once_and_goes_on_where_it_was(

@@ -164,6 +164,7 @@ def test_the_statements_count_what_happened() -> None:
         "flaml": 3.75,
         "boosting": 4.0,
     }
+    assert says["verdicts"]["autogluon_series"] == {"win": [], "tie": [], "loss": ["later"]}
     assert says["worst_set"] == "hard"
     assert says["error_ratio"]["anchor"] == pytest.approx(np.sqrt(0.5 * 0.4 / 0.3))
     assert says["within_limit"]["modelwright"] == {"within": 2, "of": 3, "longest": 70.0}
@@ -178,6 +179,7 @@ def test_the_text_shows_losses_and_failures_as_plainly_as_wins() -> None:
     assert "**1 wins, 0 ties, 1 losses**" in text
     assert "- Lost to the anchor: hard (error × 1.333)." in text
     assert "- Lost to FLAML: no set." in text
+    assert "- Lost to AutoGluon's time series predictor: later (error × 1.333)." in text
     assert "| **loss** |" in text
     assert "- Failed: flaml on hard, seed 0: ValueError: no \\| can do" in text
     table = [line for line in text.splitlines() if line.startswith("|")]
@@ -189,14 +191,14 @@ def test_writing_replaces_what_stands_between_the_markers_and_nothing_else(
 ) -> None:
     """Text, JSON and a self-contained chart; a second writing changes nothing."""
     document = tmp_path / "benchmarks.md"
-    document.write_text("before\n<!-- quality -->\nold\n<!-- /quality -->\nafter\n")
+    document.write_text("before\n<!-- quality -->\nan earlier table\n<!-- /quality -->\nafter\n")
     monkeypatch.setattr(publishing, "DOCS", document)
     monkeypatch.setattr(publishing, "RESULTS", tmp_path / "results")
     publishing.publish(whole(), "quality", 60, write=True)
     content = document.read_text()
     assert content.startswith("before\n<!-- quality -->\n")
     assert content.endswith("<!-- /quality -->\nafter\n")
-    assert "old" not in content
+    assert "an earlier table" not in content
     drawn = (tmp_path / "quality.svg").read_bytes()
     assert b"hard" in drawn
     assert b'href="http' not in drawn
