@@ -57,7 +57,7 @@ test-pandas2: constraints.txt  ## the tests of tools/ on pandas 2.2, in a virtua
 
 $(PEERS)/.made: benchmarks/peers/requirements.txt
 	test -d $(PEERS) || $(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers/requirements.txt
 	@touch $@
 
 bench-peers: $(PEERS)/.made  ## the environment of AutoGluon and FLAML; nothing of ours depends on it
