@@ -222,11 +222,11 @@ def plain_environment(work: Path) -> dict[str, str]:
 
 
 def _failure(work: Path, verb: str, figures: dict[str, Any]) -> str | None:
+    told = (work / f"{verb}.err").read_text(errors="replace").strip() or "nothing on standard error"
     if figures["killed"]:
-        return f"{verb} did not end: killed after {figures['wall']:.0f} s"
+        return f"{told[-_TAIL:]}\n{verb} did not end: killed after {figures['wall']:.0f} s"
     if figures["code"] == 0:
         return None
-    told = (work / f"{verb}.err").read_text(errors="replace").strip() or "nothing on standard error"
     return f"{verb} ended with code {figures['code']}: {told[-_TAIL:]}"
 
 
