@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export LANGSMITH_TRACING := false
 
-.PHONY: help setup demo test test-campaign check test-pandas2 bench-quality bench-sandbox bench-leaks bench-saving bench-engine campaign-durability clean
+.PHONY: help setup demo test test-campaign check test-pandas2 bench-quality bench-fresh bench-peers bench-sandbox bench-leaks bench-saving bench-engine campaign-durability clean
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
@@ -54,8 +55,18 @@ test-pandas2: constraints.txt  ## the tests of tools/ on pandas 2.2, in a virtua
 	.venv-pandas2/bin/python -m pip install --quiet -c .venv-pandas2/constraints.txt -e '.[dev]' 'pandas==2.2.*'
 	.venv-pandas2/bin/python -m pytest tests/tools
 
-bench-quality: $(VENV)/.dev  ## sixteen data sets against HistGradientBoosting; resumable, cells in benchmarks/results
-	$(BIN)/python -m benchmarks.quality
+$(PEERS)/.made: benchmarks/peers/requirements.txt
+	test -d $(PEERS) || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers/requirements.txt
+	@touch $@
+
+bench-peers: $(PEERS)/.made  ## the environment of AutoGluon and FLAML; nothing of ours depends on it
+
+bench-quality: $(VENV)/.dev $(PEERS)/.made  ## against AutoGluon, FLAML and boosting on sixteen sets; resumable; ARGS='--write …'
+	$(BIN)/python -m benchmarks.quality $(ARGS)
+
+bench-fresh: $(VENV)/.dev $(PEERS)/.made  ## the same on nineteen sets that nothing was tuned on; ARGS='--write …'
+	$(BIN)/python -m benchmarks.fresh $(ARGS)
 
 bench-sandbox: $(VENV)/.dev  ## what the sandbox adds to a job, per tier, against none; results in benchmarks/results
 	$(BIN)/python -m benchmarks.sandbox
@@ -67,4 +78,4 @@ bench-saving: $(VENV)/.dev  ## saving and loading a forest: pickle, skops, plain
 	$(BIN)/python -m benchmarks.saving
 
 clean:           ## remove the virtual environment and caches
-	rm -rf $(VENV) .venv-pandas2 .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(VENV) $(PEERS) .venv-pandas2 .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -72,6 +72,12 @@ def score(one: dict[str, Any], truth: np.ndarray, predictions: pd.DataFrame) -> 
             return float(metrics.accuracy_score(truth, said.astype(str)))
         case "macro_f1":
             return float(metrics.f1_score(truth, said.astype(str), average="macro"))
+        case "balanced_accuracy":
+            return float(metrics.balanced_accuracy_score(truth, said.astype(str)))
+        case "quadratic_kappa":
+            return float(metrics.cohen_kappa_score(_levels(truth), _levels(said), weights="quadratic"))
+        case "log_loss":
+            return _log_loss(truth, predictions)
     positive = str(one.get("positive", sorted(set(truth))[-1]))
     if one["metric"] == "f1":
         return float(metrics.f1_score(truth == positive, said.astype(str) == positive))
@@ -80,9 +86,22 @@ def score(one: dict[str, Any], truth: np.ndarray, predictions: pd.DataFrame) -> 
     return float(rank(truth == positive, chance))
 
 
+def _levels(labels: Any) -> np.ndarray:
+    """Ordered classes as whole numbers."""
+    return np.asarray(labels, dtype=float).round().astype(int)
+
+
+def _log_loss(truth: np.ndarray, predictions: pd.DataFrame) -> float:
+    """Mean −log of the true label's probability, which is cut at 1e-15."""
+    labels = sorted(set(truth))
+    shares = predictions[[f"proba_{label}" for label in labels]].astype(float).to_numpy()
+    of_truth = shares[np.arange(len(truth)), np.searchsorted(labels, truth)]
+    return float(-np.log(np.clip(of_truth, 1e-15, 1.0)).mean())
+
+
 def error(one: dict[str, Any], value: float) -> float:
     """What is compared: the error itself, or one minus the score."""
-    return value if one["metric"] in {"rmse", "mae"} else 1.0 - value
+    return value if one["metric"] in {"rmse", "mae", "log_loss"} else 1.0 - value
 
 
 def constant_score(one: dict[str, Any], train: pd.DataFrame, truth: np.ndarray) -> float:

@@ -152,8 +152,8 @@ def _write_forest(plan: Plan, task: Task, profile: Profile) -> str:
 def _histogram_params(task: Task, profile: Profile) -> dict[str, Any]:
     rows = profile.rows
     return {
-        "objective": objective_of(task) or lightgbm_objective(task),
-        "learning_rate": 0.1 if rows >= 8_000 or many else 0.05,
+        "loss": histogram_loss(task),
+        "rounds": max(60, 1500 // len(task.classes)) if many_classes(task) else 450 if rows < 8_000 else 300,
         "rate": 0.06 if rows < 8_000 else 0.12,
         "leaves": 15 if rows < 2_000 else 31,
         "leaf": max(5, min(20, rows // 40)),
