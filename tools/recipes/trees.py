@@ -10,7 +10,7 @@ from state.task import Task
 from tools.recipes.assemble import assemble
 from tools.recipes.columns import columns_for
 from tools.recipes.options import merged
-from tools.recipes.positives import LAWS, exposure_options, likely_power, objective_of, power_of
+from tools.recipes.positives import LAWS, exposure_options, histogram_loss, likely_power, objective_of, power_of
 from tools.recipes.recipe import (
     LIGHTGBM,
     Recipe,
