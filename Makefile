@@ -30,7 +30,7 @@ test: $(VENV)/.dev   ## format, layers, types, and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 25
 
 test-campaign: $(VENV)/.dev  ## more of the same tests, at other moments and as another user; takes minutes
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m campaign

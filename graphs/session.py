@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
-import threading
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from langgraph.errors import GraphDrained
 from langgraph.graph.state import CompiledStateGraph
@@ -20,6 +15,7 @@ from langgraph.types import Command
 from graphs.desks import reclaim
 from graphs.modeling import RECURSION_LIMIT, build_graph
 from graphs.rebuilding import before_driving, begin_again, refuse_rebuild, tell_damage
+from graphs.signals import listening, run_async
 from graphs.steps import keep_manifest
 from graphs.summary import ending, summarise
 from state.errors import (
@@ -221,7 +217,7 @@ async def _invoke(
     stops: list[str] = []
     try:
         graph_input = await _input(graph, config, graph_input, answers, desk)
-        with _signals(desk, control, stops):
+        with listening(desk, control, stops):
             await graph.ainvoke(
                 graph_input, config, context=desk.settings, durability="sync", control=control, version="v2"
             )
@@ -363,90 +359,3 @@ def _outcome(
     desk.catalogue.update_run(run.id, summary=summary)
     desk.say("finished", "", status=status, summary=summary)
     return Outcome(run.id, run.name, status, waiting, summary)
-
-
-@contextmanager
-def _signals(desk: Workbench, control: RunControl, stops: list[str]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM: the first lets running programs finish and pauses; the second ends them at once.
-
-    stops: gets the name of each signal.
-    """
-    loop = asyncio.get_running_loop()
-
-    def drain(name: str) -> None:
-        stops.append(name)
-        if len(stops) == 2:
-            desk.note("ending the running programs; what had finished is kept")
-            loop.run_in_executor(None, desk.executor.close)  # it waits for them: not on the loop
-        if len(stops) > 1:
-            return
-        desk.draining = True
-        desk.note("pausing: running programs are let finish; Ctrl-C once more ends them")
-        control.request_drain(name)
-
-    if threading.current_thread() is not threading.main_thread():
-        me = threading.get_ident()
-        _drains[me] = lambda: loop.call_soon_threadsafe(drain, "SIGINT")
-        try:
-            yield
-        finally:
-            del _drains[me]
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, drain, signal.Signals(number).name)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
-
-
-T = TypeVar("T")
-
-_drains: dict[int, Callable[[], object]] = {}
-"""Thread → what Ctrl-C means for the run it drives. Only the main thread gets signals, so it has to hand them on."""
-
-
-def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, also from inside a running event loop (a notebook): then in a thread of its own."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    box: list[T] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            box.append(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, where it is raised again
-            errors.append(error)
-
-    thread = threading.Thread(target=target, name="modelwright")
-    thread.start()
-    with _handing_on(thread):
-        thread.join()
-    if errors:
-        raise errors[0]
-    return box[0]
-
-
-@contextmanager
-def _handing_on(thread: threading.Thread) -> Iterator[None]:
-    """Ctrl-C, or a notebook's interrupt button, pauses the run that another thread drives."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def hand_on(number: int, frame: Any) -> None:
-        drain = _drains.get(thread.ident or 0)
-        if drain is None:
-            raise KeyboardInterrupt
-        drain()
-
-    before = signal.signal(signal.SIGINT, hand_on)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

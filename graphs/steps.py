@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -50,7 +51,7 @@ def step(role: Role, *, first: bool = False, last: bool = False) -> Node:
         state = {**state, **facts}
         async with _borrowed(state, last) as desk:
             began, place = time.monotonic(), await asyncio.to_thread(_begin, desk, name, state, runtime)
-            extra = {"ask": _ask} if asks else {}
+            extra = {"ask": partial(_ask, desk)} if asks else {}
 
             async def work() -> Any:
                 if inspect.iscoroutinefunction(role):
@@ -69,8 +70,16 @@ def step(role: Role, *, first: bool = False, last: bool = False) -> Node:
     return node
 
 
-def _ask(question: dict[str, Any], answer: type) -> Any:
-    return interrupt(question, response_schema=answer)
+def _ask(desk: Workbench, question: dict[str, Any], answer: type) -> Any:
+    """Ask a person, and put the answer on record, unless whoever handed it in has done so: the LangGraph server does not."""
+    given = interrupt(question, response_schema=answer)
+    last: dict[str, str] = {}
+    for event in desk.log.events():
+        if event["kind"] in {"ask", "given"} and event["data"].get("gate", question["gate"]) == question["gate"]:
+            last = {"kind": event["kind"], "id": str(event["data"]["id"])}
+    if last.get("kind") == "ask":
+        desk.log.add_event("given", "", "", {"id": last["id"], "answer": to_plain(given)})
+    return given
 
 
 # ---- at the first step ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,11 @@ async def publisher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     report = folder / "report.html"
     release = folder / "release" if accepted else None
     lessons = lessons_of(desk.run_id, task, profile.traits, list(candidates.values()))
-    write_run_report(desk, state, report, importance=importance, release=release, refit=refit)
-    if release is not None:
-        await publish_release(desk, state, release, members, refit=refit, report=report)
+    write_it = partial(write_run_report, desk, state, report, importance=importance, release=release, refit=refit)
+    if release is None:
+        await asyncio.to_thread(write_it)
+    else:
+        await publish_release(desk, state, release, members, refit=refit, report=report, write_it=write_it)
     remember(desk.catalogue, lessons)
     summary = _summary(state, task, release, report, refit)
     summary["manifest"] = manifest_hash(release) if release is not None else None

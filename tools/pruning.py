@@ -170,9 +170,15 @@ def remove_runs(catalogue: Catalogue, runs: Collection[RunRow]) -> int:
 
 
 def _drop_schema(place: Place) -> int:
-    """Remove a run's database where it lies apart from the run's folder; the bytes it took."""
+    """Remove a run's database, and what was put aside of it, where they lie apart from the run's folder; the bytes they took."""
     if not isinstance(place, Schema):
         return 0
+    from tools.postgres.housekeeping import kept_aside
+
+    return sum(_drop(one) for one in [place, *kept_aside(place)])
+
+
+def _drop(place: Schema) -> int:
     database = open_database(place, "run")
     try:
         size = database.size()

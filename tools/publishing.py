@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,9 +42,17 @@ def refit_data(desk: Workbench, prepared: Prepared) -> tuple[str, str]:
 
 
 async def publish_release(
-    desk: Workbench, state: ModelingState, folder: Path, members: list[ReleaseMember], *, refit: str, report: Path
+    desk: Workbench,
+    state: ModelingState,
+    folder: Path,
+    members: list[ReleaseMember],
+    *,
+    refit: str,
+    report: Path,
+    write_it: Callable[[], None],
 ) -> dict[str, Any]:
-    """Write the release folder and return its manifest."""
+    """Write the release folder and return its manifest. write_it: writes the report, in a thread of its own while the
+    release answers its example rows."""
     task, prepared, _ = desk.framed(state["brief"])
     candidates = desk.log.candidates(state.get("candidates_version", 0))
     spec = desk.artifacts.get_json(prepared.read_spec)
@@ -71,7 +81,7 @@ async def publish_release(
     job = example_job(
         files, examples, spec, artifacts=desk.artifacts, limits=desk.limits(max(20.0, desk.budget.left()))
     )
-    receipt = await desk.start(lambda: job)
+    receipt, _ = await asyncio.gather(desk.start(lambda: job), asyncio.to_thread(write_it))
     return publish(
         folder,
         files,

@@ -15,6 +15,7 @@ from state.candidate import Candidate, Score
 from state.jobs import Job, Receipt
 from state.task import Prepared, Task
 from tools.decisions import decide, decided, time_left
+from tools.preloading import FOR_SCORES, FOR_THE_REST, preload
 from tools.scoring import check_predictions, make_score
 from tools.selection import OutOfFold
 from tools.units import at, units_of
@@ -57,7 +58,10 @@ async def run_folds(
     """
     run = FoldRun()
     count = len(prepared.train_files)
-    await _fold(desk, task, prepared, program, 0, run, label, share / max(1.0, count / desk.slots))
+    await asyncio.gather(
+        _fold(desk, task, prepared, program, 0, run, label, share / max(1.0, count / desk.slots)),
+        asyncio.to_thread(preload, FOR_SCORES),
+    )
     if run.problem or not run.predictions:
         return run
     subject = {"candidate": label, "program": program, "folds": prepared.train_files}
@@ -66,7 +70,10 @@ async def run_folds(
     ]
     run.out_of_time = len(rest) < count - 1
     each = share / max(1.0, count / desk.slots)
-    await asyncio.gather(*(_fold(desk, task, prepared, program, fold, run, label, each) for fold in rest))
+    await asyncio.gather(
+        *(_fold(desk, task, prepared, program, fold, run, label, each) for fold in rest),
+        asyncio.to_thread(preload, FOR_THE_REST),
+    )
     return run
 
 

@@ -8,13 +8,16 @@ import os
 import sys
 from typing import Any, NoReturn
 
+from graphs.cli.unexpected import told_plainly
+
 
 def main() -> None:
-    """Run the command line and exit with one of the documented codes. A person's mistake shows no traceback."""
+    """Run the command line and exit with one of the documented codes. Neither a mistake nor a fault shows a traceback."""
     # A terminal or a pipe of another encoding shows a question mark instead of ending the build.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    sys.excepthook = told_plainly
     if sys.platform == "win32":
         _fail("modelwright does not run on Windows itself", "use WSL (the Windows Subsystem for Linux)", 2)
     sys.exit(_run())

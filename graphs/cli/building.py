@@ -7,15 +7,18 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from graphs.cli.lightstart import start_lightly
 from graphs.cli.output import print_json
 from graphs.cli.progress import open_progress
 from state.settings import Settings
+from tools.executors.early import early_worker
 
 
 def build_command(settings: Settings, *, output_json: bool, began: float) -> None:
     """Build a model. began: monotonic time at which the command started, since the time limit covers all of it."""
     keep_private()
-    with open_progress(began, settings.time_limit) as progress:
+    start_lightly()
+    with early_worker(), open_progress(began, settings.time_limit) as progress:
         from graphs import session
 
         outcome = session.start(settings, listener=progress, began=began)
@@ -34,7 +37,8 @@ def drive_resume(
     """Go on with a run, or through it again. began: monotonic time from which this counts against the run's limit."""
     _refuse_if_driven(reference)
     keep_private()
-    with open_progress(began) as progress:
+    start_lightly()
+    with early_worker(), open_progress(began) as progress:
         if not rebuild:
             progress.recall(_earlier_events(reference))
         from graphs import session

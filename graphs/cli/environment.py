@@ -12,7 +12,9 @@ from state.errors import InputError, Problem
 from state.settings import Settings
 
 PREFIX = "MODELWRIGHT_"
-_NO_SETTINGS = frozenset({"MODELWRIGHT_HOME", "MODELWRIGHT_STORE", "MODELWRIGHT_LEASE_SECONDS", "MODELWRIGHT_CRASH"})
+_OTHERS = "HOME STORE LEASE_SECONDS CRASH KEY_FILE PROMPTS STUDIO_TOKEN STUDIO_FOLDER TRACEBACK"
+_NO_SETTINGS = frozenset(PREFIX + name for name in _OTHERS.split())
+"""Variables that mean something without being settings of a run."""
 
 
 def environment_settings() -> dict[str, Any]:

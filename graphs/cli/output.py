@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,22 @@ def progress() -> Console:
 
 
 def _console(stream: Any) -> Console:
+    """A console that falls silent when its reader has gone (`2>&1 | head`): what it tells of goes on all the same.
+
+    Rich's own ends the thread that happens to print, in the middle of a role.
+    """
     from rich.console import Console
+
+    class Lasting(Console):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
     width = None if stream.isatty() else PIPED_WIDTH
     # In a notebook rich would show every line as a block of HTML of its own.
-    return Console(file=stream, highlight=False, emoji=False, width=width, force_jupyter=False)
+    return Lasting(file=stream, highlight=False, emoji=False, width=width, force_jupyter=False)
 
 
 def say(console: Console, text: str, *, indent: int = 0, style: str = "") -> None:

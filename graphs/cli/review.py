@@ -65,7 +65,7 @@ def _review_in_full(row: RunRow) -> dict[str, Any]:
             f"run {row.name!r} has no chosen model to review: it is {standing(row)}",
             hint=f"`modelwright resume {row.name}` goes on with it",
         )
-    from graphs.session import run_async
+    from graphs.signals import run_async
     from tools.drivers import drive_run
 
     with drive_run(row.id):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -82,6 +83,13 @@ def runs(studio: Studio) -> set[str]:
         return set()
     with sqlite3.connect(studio.home / "catalogue.db") as database:
         return {name for (name,) in database.execute("SELECT name FROM runs")}
+
+
+def answered_on_record(studio: Studio, run_id: str) -> list[str]:
+    """Ids of the questions whose answers the run's log holds."""
+    with sqlite3.connect(studio.home / "runs" / run_id / "run.db") as database:
+        rows = database.execute("SELECT data FROM events WHERE kind = 'given' ORDER BY seq").fetchall()
+    return [json.loads(data)["id"] for (data,) in rows]
 
 
 def events(studio: Studio, run_id: str) -> list[str]:
@@ -166,6 +174,7 @@ def test_begun_in_a_terminal_answered_in_the_server_finished_in_a_terminal(studi
     assert release["value"]["gate"] == "release"
     assert release["response_schema"]["properties"]["action"]["enum"] == ["approve", "reject"]
     assert studio.children() == []
+    assert answered_on_record(studio, run) == [plan["id"]]
 
     done = modelwright("approve", "terminal", "--json", home=studio.home)
     assert done.code == 0, done.err

@@ -31,7 +31,8 @@ class Finished:
 def environment(home: Path, **more: str) -> dict[str, str]:
     """This process's environment with a home of its own, and without anything that would name another."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MODELWRIGHT_")}
-    return {**kept, "MODELWRIGHT_HOME": str(home), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **more}
+    own = {"MODELWRIGHT_HOME": str(home), "MODELWRIGHT_TRACEBACK": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return {**kept, **own, **more}
 
 
 def modelwright(*arguments: object, home: Path, cwd: Path | None = None, **more: str) -> Finished:

@@ -197,7 +197,7 @@ def test_damage_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"part_000\.npy is missing"):
         load_model(tmp_path)
     (tmp_path / "model.json").write_text(json.dumps({**content, "format": 99}))
-    with pytest.raises(ValueError, match="model format 99; this code reads 2"):
+    with pytest.raises(ValueError, match="model format 99; this code reads 3"):
         load_model(tmp_path)
 
 
@@ -512,3 +512,42 @@ def test_equal_models_give_equal_files(tmp_path: Path) -> None:
     assert any(name.endswith(".skops") for name in names)
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes(), name
+
+
+# ---- vocabularies -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wordy() -> tuple[Any, list[str]]:
+    """A pipeline within a column transformer that knows several hundred pieces of words, odd ones among them."""
+    texts = [f"order {number:03d} für Ölwechsel\tnow\u2028 {'x' * (number % 5)}" for number in range(300)]
+    inner = make_pipeline(TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4)), TruncatedSVD(3, random_state=0))
+    table = pd.DataFrame({"note": texts, "number": np.arange(300.0)})
+    return ColumnTransformer([("note", inner, "note"), ("rest", "passthrough", ["number"])]).fit(table), texts
+
+
+def test_vocabularies_lie_apart_as_words(wordy: tuple[Any, list[str]], tmp_path: Path) -> None:
+    """They are a list of words in a file of their own; the loaded model gives the same numbers, and the saved one too."""
+    model, texts = wordy
+    table = pd.DataFrame({"note": [*texts[:20], "never seen"], "number": 1.0})
+    before = model.transform(table)
+    vocabulary = dict(model.named_transformers_["note"][0].vocabulary_)
+    files = save_model(model, tmp_path)["files"]
+    words = json.loads((tmp_path / next(name for name in files if name.endswith(".json"))).read_text())
+    assert [sorted(vocabulary, key=lambda word: vocabulary[word])] == words
+    assert model.named_transformers_["note"][0].vocabulary_ == vocabulary
+    loaded = load_model(tmp_path)
+    assert loaded.named_transformers_["note"][0].vocabulary_ == vocabulary
+    assert np.array_equal(loaded.transform(table), before)
+    assert np.array_equal(model.transform(table), before)
+
+
+def test_missing_words_are_told(wordy: tuple[Any, list[str]], tmp_path: Path) -> None:
+    """A file of words that is gone or cut is named, with what to do."""
+    name = next(name for name in save_model(wordy[0], tmp_path)["files"] if name.endswith(".json"))
+    (tmp_path / name).write_text("[]")
+    with pytest.raises(ValueError, match=rf"{name} cannot be used: vocabulary 0 is missing.*copy the whole folder"):
+        load_model(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(ValueError, match=rf"{name} cannot be used"):
+        load_model(tmp_path)

@@ -25,8 +25,9 @@ from tools.artifacts import ArtifactStore
 from tools.crash import SUPERVISOR_POINTS, crash_point, crash_wanted
 from tools.disk import RESERVE, full, is_tight, writing
 from tools.executors import collector
+from tools.executors.early import take_worker
 from tools.executors.folders import JobFolders, boot_id, is_usable, read_json, remove
-from tools.executors.worker import Worker, WorkerDied
+from tools.executors.worker import WorkerDied
 from tools.sandbox import checked_tier, choose_tier
 
 REPETITIONS = 3
@@ -84,7 +85,7 @@ class ProcessExecutor:
         self.artifacts = artifacts
         self._tier = None if tier is None else checked_tier(tier)
         self._folders = JobFolders(Path(jobs_folder).absolute())
-        self.worker = Worker(Path(cache or self._folders.root / "cache").absolute(), self.threads_per_job)
+        self.worker = take_worker(Path(cache or self._folders.root / "cache").absolute(), self.threads_per_job)
         self._queue: queue.SimpleQueue[_Ticket | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._tickets: set[_Ticket] = set()

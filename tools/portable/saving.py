@@ -8,11 +8,12 @@ the structure; each array, table or estimator lies in a file of its own, in the 
     LightGBM boosters       .txt     XGBoost .ubj     CatBoost .cbm
     trees of scikit-learn   .npz     plain arrays, wherever in an estimator they sit (ensembles.py)
     scikit-learn, skrub     .skops   only names of a fixed list, and of the program's own module (allowed.py)
+    vocabularies of these   .json    lists of words (words.py)
     anything else           .pickle  marked unsafe; loading it runs code, so it has to be asked for
 
 Equal models give equal files, byte for byte, whenever and in whichever process they are saved; only a pickle may differ.
 
-Needs allowed.py and ensembles.py beside it; else nothing is imported but the standard library and the libraries the
+Needs allowed.py, ensembles.py and words.py beside it; else nothing is imported but the standard library and the libraries the
 model itself is made of.
 """
 
@@ -45,8 +46,8 @@ def _beside(name: str) -> Any:
     return module
 
 
-allowed, ensembles = _beside("allowed"), _beside("ensembles")
-FORMAT = 2
+allowed, ensembles, words = _beside("allowed"), _beside("ensembles"), _beside("words")
+FORMAT = 3
 OWN = "program"
 """Name under which the module is loaded that made the model and predicts with it."""
 
@@ -188,15 +189,21 @@ class _Writer:
 
     def _skops(self, part: Any) -> Node | None:
         """Store with skops; None when the object holds something skops cannot store or we would not load again."""
-        try:
-            content = importlib.import_module("skops.io").dumps(part)
-        except (TypeError, AttributeError, ValueError, NotImplementedError, RecursionError):  # for foreign objects
-            return None
+        with words.words_apart(part, self.own) as vocabularies:
+            try:
+                content = importlib.import_module("skops.io").dumps(part)
+            except (TypeError, AttributeError, ValueError, NotImplementedError, RecursionError):  # for foreign objects
+                return None
         if allowed.refused(_schema(content), self.own):
             return None
         path = self._name(".skops")
         path.write_bytes(_settled(content))
-        return {"is": "skops", "file": path.name}
+        node: Node = {"is": "skops", "file": path.name}
+        if vocabularies:
+            apart = self._name(".json")
+            apart.write_text(json.dumps(vocabularies), encoding="ascii")
+            node["words"] = apart.name
+        return node
 
     def _pickle(self, part: Any) -> Node:
         if self._inside:
@@ -253,7 +260,7 @@ def _settled(content: bytes) -> bytes:
 
     made = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
-        schema = json.dumps(settle(json.loads(old.read("schema.json"))), indent=2)
+        schema = json.dumps(settle(json.loads(old.read("schema.json"))))  # indented it takes much longer, and space
         parts = {renamed(name): old.read(name) for name in old.namelist() if name != "schema.json"}
         for name, part in [*sorted(parts.items()), ("schema.json", schema.encode())]:
             new.writestr(zipfile.ZipInfo(name), part)  # a ZipInfo of its own has the date 1980-01-01
@@ -337,12 +344,19 @@ class _Reader:
             except ValueError as error:
                 raise ValueError(f"{path} cannot be loaded: {error}") from error
 
-    def _skops(self, path: Path, _: Node) -> Any:
+    def _skops(self, path: Path, node: Node) -> Any:
         content = path.read_bytes()
         schema = _schema(content)
         if refused := allowed.refused(schema, self.own):
             raise ValueError(f"{path} holds types that may not be loaded: {', '.join(refused)}")
-        return importlib.import_module("skops.io").loads(content, trusted=allowed.names_in(schema))
+        part = importlib.import_module("skops.io").loads(content, trusted=allowed.names_in(schema))
+        if "words" in node:
+            apart = self.folder / Path(node["words"]).name
+            try:
+                words.put_words_back(part, json.loads(apart.read_text(encoding="utf-8")), self.own)
+            except (OSError, ValueError) as error:
+                raise ValueError(f"{apart} cannot be used: {error}; copy the whole folder again") from error
+        return part
 
     def _pickle(self, path: Path, _: Node) -> Any:
         # model.json may be wrong about the whole, so the part is asked again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from tools.places import CATALOGUE_SCHEMA, Schema, run_schema
@@ -35,9 +36,31 @@ def prune_schema(place: Schema, *, dry_run: bool) -> tuple[int, int]:
         database.close()
 
 
+def kept_aside(place: Schema) -> list[Schema]:
+    """The schemas that a run's schema was renamed to when the run was rebuilt (tools/damage/aside.py)."""
+    database = PostgresDatabase(place, "run")
+    try:
+        names = database.session.run(
+            "SELECT nspname AS name FROM pg_namespace WHERE starts_with(nspname::text, ?)", [place.name]
+        )
+    finally:
+        database.close()
+    return [
+        Schema(place.url, row["name"])
+        for row in names
+        if row["name"] != place.name and _owner(row["name"]) == place.name
+    ]
+
+
+def _owner(name: str) -> str:
+    """The name of the run's schema that a schema belongs to: its own, or that of the one it was put aside from."""
+    return re.sub(r"_aside_\d+$", "", name)
+
+
 def unowned_schemas(url: str, known: Collection[str], older_than: float) -> list[Schema]:
     """Schemas of runs that the catalogue does not know, which were made longer ago than so many seconds and that nobody
-    drives: a kill can leave one while a fork is made or a run removed. known: ids of runs."""
+    drives: a kill can leave one while a fork is made or a run removed. What was put aside stays as long as its run.
+    known: ids of runs."""
     database = PostgresDatabase(Schema(url, CATALOGUE_SCHEMA), "catalogue")
     try:
         names = database.session.run(
@@ -47,7 +70,7 @@ def unowned_schemas(url: str, known: Collection[str], older_than: float) -> list
         driven = database.read("SELECT run_id FROM leases WHERE expires > clock_timestamp()")
         owned = {run_schema(one) for one in [*known, *(row["run_id"] for row in driven)]}
         found = []
-        for name in sorted(row["name"] for row in names if row["name"] not in owned):
+        for name in sorted(row["name"] for row in names if _owner(row["name"]) not in owned):
             place = Schema(url, name)
             run = PostgresDatabase(place, "run")
             try:

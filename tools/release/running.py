@@ -6,7 +6,6 @@ empty folder `out/`, and leaves its results there; arguments that begin with `in
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
 import os
@@ -16,18 +15,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self
 
 from state.errors import NotFound
 from state.jobs import Job, Limits, Receipt
 from tools.artifacts import FolderArtifacts
+from tools.blocking import run_in_thread
 from tools.executors.process import ProcessExecutor
 from tools.home import home, private_folder
 from tools.release.checking import MANIFEST, read_manifest
@@ -37,8 +36,6 @@ LONGEST_SECONDS = 7 * 86400.0
 _ROOM = 4
 """A program may write as many times the bytes it is given, and some gigabytes beside."""
 _ENDED = re.compile(r"SystemExit: (\d+)$")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -117,7 +114,7 @@ class Sandboxed:
             ),
             label=argv[0],
         )
-        return self._ran(_finished(self._executor.submit(job, uuid.uuid4().hex)))
+        return self._ran(run_in_thread(self._executor.submit(job, uuid.uuid4().hex), "modelwright-release"))
 
     def versions(self, names: Sequence[str]) -> dict[str, str]:
         """See Runner."""
@@ -224,22 +221,3 @@ def release_files(folder: Path) -> dict[str, Path]:
     """The files of a release as `Runner.run` takes them, below `release/`; what its manifest does not name stays out."""
     names = [MANIFEST, *read_manifest(folder)["files"]]
     return {f"release/{name}": folder / name for name in names}
-
-
-def _finished(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine, also inside a running event loop (a notebook): it gets a thread of its own."""
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            results.append(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, where it is raised again
-            errors.append(error)
-
-    thread = threading.Thread(target=target, name="modelwright-release", daemon=True)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 from tools.syntax import parse_source
 
-RUNTIME = ("reading.py", "allowed.py", "ensembles.py", "saving.py")
+RUNTIME = ("reading.py", "allowed.py", "ensembles.py", "words.py", "saving.py")
 """Modules of tools/portable/ that every release has a copy of, in model_inference/."""
 _TOOLS = Path(__file__).resolve().parent.parent
 _TEMPLATES = Path(__file__).resolve().parent / "templates"

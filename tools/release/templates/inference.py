@@ -111,7 +111,7 @@ def runtime() -> Any:
     package = ModuleType("release_runtime")
     package.__path__ = []  # it has no folder: only what is put in here can be imported from it
     sys.modules[package.__name__] = package
-    for name in ("images", "quantities", "reading", "allowed", "ensembles", "saving"):
+    for name in ("images", "quantities", "reading", "allowed", "ensembles", "words", "saving"):
         if name in ("images", "quantities") and f"model_inference/{name}.py" not in released():
             continue  # no column needs it
         setattr(package, name, module_from(HERE / f"{name}.py", f"{package.__name__}.{name}"))
