@@ -45,7 +45,7 @@ def test_digits_from_image_files(tmp_path: Path) -> None:
 
     new = _write(tmp_path / "new", digits.images[1200:], digits.target[1200:])
     ours = tmp_path / "ours.csv"
-    assert modelwright("predict", release, new, "--output", ours, home=home).code == 0
+    assert modelwright("predict", release, new, "--out", ours, home=home).code == 0
     own = tmp_path / "own.csv"
     program = [sys.executable, release / "model_inference" / "inference.py", "--input", new, "--output", own]
     subprocess.run(program, check=True, env=environment(home, PYTHONPATH=""))
@@ -54,7 +54,7 @@ def test_digits_from_image_files(tmp_path: Path) -> None:
     assert (told == digits.target[1200:]).mean() > 0.93  # other writers than in the first 1,200
 
     (tmp_path / "new" / "digits" / "d0003.png").unlink()
-    refused = modelwright("predict", release, new, "--output", ours, home=home)
+    refused = modelwright("predict", release, new, "--out", ours, home=home)
     assert refused.code == 5
     assert "1 image file is not there: 'digits/d0003.png'" in refused.err
     proved = modelwright("verify", release, home=home)

@@ -86,7 +86,7 @@ def with_pictures(
     try:
         table = read_table(source, {**manifest["reading"], "columns": wanted})
     except ValueError as error:
-        raise InputError(Problem(str(error), where=str(source))) from error
+        raise InputError(Problem(str(error).removeprefix(f"{source}: "), where=str(source))) from error
     path = scratch / f"{source.stem}-with-pictures.parquet"
     table[list(wanted)].to_parquet(path, index=False)
     return path
