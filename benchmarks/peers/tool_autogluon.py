@@ -44,10 +44,23 @@ def fit(work: Work) -> None:
         verbosity=2,
         positive_class=positive,
     )
+    start_ray(work)
     predictor.fit(
         fields.assign(**{work.target: labels}), presets=work.variant, time_limit=work.limit, num_cpus=work.cores
     )
     work.note("fit", title=predictor.model_best, models=predictor.model_names())
+
+
+def start_ray(work: Work) -> None:
+    """Start ray without its dashboard, which would take many seconds of two cores; AutoGluon then uses the one that runs.
+
+    best_quality makes its trial fit in a process of ray's: in its own process, a trial fit that finds no time would make
+    the real one fail too.
+    """
+    if work.variant == "best_quality":
+        import ray
+
+        ray.init(num_cpus=work.cores, include_dashboard=False, log_to_driver=False)
 
 
 def answers(predictor: TabularPredictor, work: Work, fields: pd.DataFrame) -> tuple[Any, Any, Any]:
