@@ -168,7 +168,7 @@ class ExecutorConformance:
         text = "import os, time\nfor _ in range(60):\n    if os.fork() == 0:\n        time.sleep(60)\ntime.sleep(60)\n"
         receipt = run(executor, script_job(artifacts, text, limits=limits(tasks=20)))
         assert receipt.status == "error"
-        assert "the limit is 20" in receipt.error
+        assert "the limit is 20" in receipt.error, receipt.error
 
     def test_a_flood_of_output_keeps_its_beginning_and_its_end(
         self, executor: Executor, artifacts: ArtifactStore

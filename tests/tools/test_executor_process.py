@@ -105,6 +105,14 @@ def test_daemons_end_with_their_job(executor: ProcessExecutor, artifacts: Folder
         assert not is_running(int(artifacts.get_text(receipt.log or "").split()[0]))
 
 
+def test_a_refused_fork_names_the_limit(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
+    """Where the system refuses a process before the supervisor looks, the program's error says which limit it met."""
+    text = "raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
+    receipt = run(executor, script_job(artifacts, text, limits=limits(tasks=20)))
+    assert receipt.status == "error"
+    assert "the limit is 20" in receipt.error
+
+
 def test_a_job_out_of_time_says_where_it_was(executor: ProcessExecutor, artifacts: FolderArtifacts) -> None:
     """The receipt of a job ended at its limit names the line that was running, and nothing of our machinery."""
     job = script_job(artifacts, "import time\ntime.sleep(60)\n", limits=limits(seconds=0.5))

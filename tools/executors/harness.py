@@ -64,7 +64,7 @@ class BadOutputError(Exception):
 def run(request: Mapping[str, Any]) -> int:
     """Do one job in the working folder `out/`. Returns the exit code; never raises.
 
-    `request` is {folder, kind, params, time_limit, n_jobs}. Writes `out/`, and `traceback.txt` there on failure.
+    `request` is {folder, kind, params, time_limit, n_jobs, limits, tier}. Writes `out/`, and `traceback.txt` there on failure.
     """
     folder = Path(request["folder"])
     try:
@@ -74,7 +74,7 @@ def run(request: Mapping[str, Any]) -> int:
     except BaseException as error:  # noqa: BLE001 - the single boundary: whatever a program raises becomes a record
         if isinstance(error, SystemExit) and request["kind"] == "script" and error.code in (None, 0):
             return DONE
-        note = _sandbox_note(error, str(request.get("tier", "")))
+        note = _task_note(error, request) or _sandbox_note(error, str(request.get("tier", "")))
         if note:
             error.add_note(note)
         _write_traceback(folder, error)
@@ -90,6 +90,14 @@ def _exit_code(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         return DISK
     return ERROR
+
+
+def _task_note(error: BaseException, request: Mapping[str, Any]) -> str:
+    """That the limit of tasks may be why no process or thread could be started; the system refuses beyond it, too."""
+    tasks = request.get("limits", {}).get("tasks")
+    if tasks and (isinstance(error, BlockingIOError) or "can't start new thread" in str(error)):
+        return f"no further process or thread could be started; the limit is {tasks}"
+    return ""
 
 
 def _sandbox_note(error: BaseException, tier: str) -> str:
