@@ -9,6 +9,8 @@ class Promises:
 
     def __init__(self) -> None:
         self._ahead: dict[str, float] = {}
+        self.any_kept = False
+        """Whether a program has given valid predictions. Its candidate is on record only after its last fold."""
 
     def promise(self, who: str, seconds: float) -> None:
         """Set what a candidate is expected to use from now on; replaces what was said before."""

@@ -112,14 +112,13 @@ def _others(desk: Workbench, prepared: Prepared, program: str, label: str, first
     def affordable() -> dict[str, Any]:
         if first.reused:
             return {"folds": list(range(1, 1 + others))}
-        known = desk.log.candidates().values()
         found = folds_in_time(
             first.seconds,
             others,
             left=desk.budget.search_left(),
             slots=desk.slots,
             promised=desk.promises.ahead(label),
-            needed=not any(one.usable for one in known),
+            needed=not _anything_on_record(desk),
         )
         return {"folds": list(range(1, 1 + found))}
 
@@ -197,9 +196,18 @@ def _is_late(desk: Workbench, run: FoldRun, job: Job) -> bool:
     known = [receipt.seconds for receipt in run.receipts if not receipt.reused]
     if left > max(known, default=run.expected):
         return False
-    if not known and not any(one.usable for one in desk.log.candidates().values()):
+    if not known and not _anything_usable(desk):
         return False
     return desk.journal.result(job.key(desk.versions)) is None
+
+
+def _anything_on_record(desk: Workbench) -> bool:
+    return any(one.usable for one in desk.log.candidates().values())
+
+
+def _anything_usable(desk: Workbench) -> bool:
+    """Whether a candidate is usable, or will be as soon as its folds have ended."""
+    return desk.promises.any_kept or _anything_on_record(desk)
 
 
 def _take(desk: Workbench, task: Task, prepared: Prepared, fold: int, receipt: Receipt, run: FoldRun) -> None:
@@ -217,6 +225,7 @@ def _take(desk: Workbench, task: Task, prepared: Prepared, fold: int, receipt: R
         run.outcome, run.problem = "bad predictions", "; ".join(problems)
         return
     run.predictions[fold] = predictions
+    desk.promises.any_kept = True
 
 
 def fold_rows(desk: Workbench, prepared: Prepared, fold: int) -> np.ndarray:
