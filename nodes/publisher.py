@@ -12,6 +12,7 @@ from state.errors import BuildFailed
 from state.modeling import ModelingState
 from state.release import ReleaseMember
 from state.task import Prepared, Task
+from tools.costs import refit_seconds
 from tools.decisions import time_left
 from tools.explaining import explain
 from tools.finalfit import chosen_members, fit_members
@@ -70,7 +71,7 @@ async def _released_members(
         return tested, "train" if prepared.sealed_rows else "all"
     chosen = chosen_members(desk.log.candidates(state.get("candidates_version", 0)), state["best"])
     left = time_left(desk, "refit", {"best": state["best"]}).left
-    if left < final_fit_seconds(desk, [one.fit_seconds for one, _ in chosen]):
+    if left < final_fit_seconds(desk, [refit_seconds(one) for one, _ in chosen]):
         desk.note("no time left to fit again on all rows: the model judged by the sealed test is released", "publisher")
         return tested, "train"
     features, train = refit_data(desk, prepared)

@@ -11,7 +11,7 @@ from state.profile import Profile
 from state.task import Prepared, Task
 from tools.bagging import keeps_models
 from tools.budget import LEAST_RESERVED
-from tools.costs import can_be_refitted
+from tools.costs import can_be_refitted, refit_seconds
 from tools.decisions import TimeLeft, decide, time_left
 from tools.exploration import explore_predictions
 from tools.finishing import finish, preferred
@@ -220,7 +220,7 @@ def _final(
         if one.program and one.score and best.score and one.score.rows >= best.score.rows
     }
     left = _time_left(state, desk).left
-    of, costs = {one.id: one for one in usable}, {one.id: one.fit_seconds for one in usable}
+    of, costs = {one.id: one for one in usable}, {one.id: refit_seconds(one) for one in usable}
     affordable = {
         name: part
         for name, part in whole.items()

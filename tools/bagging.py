@@ -17,6 +17,7 @@ from state.jobs import Receipt
 from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.budget import LEAST_RESERVED
+from tools.costs import refit_seconds
 from tools.decisions import decide
 from tools.leaks.jobs import largest_gap
 from tools.preferring import PREFERENCES
@@ -53,7 +54,7 @@ def why_bagged(
     """Why fold models are to be released rather than a fit on all rows; empty when they are not. Decided once."""
 
     def now() -> dict[str, Any]:
-        fits = final_fit_seconds(desk, [one.fit_seconds for one, _ in chosen])
+        fits = final_fit_seconds(desk, [refit_seconds(one) for one, _ in chosen])
         if desk.budget.left() < fits + LEAST_RESERVED:
             return {"why": f"a fit on all rows takes about {fits:.0f} s, more than is left"}
         enough = prepared.rows >= LEAST_ROWS and task.split.kind != "time"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from state.candidate import Candidate
 from state.profile import Profile
 from state.task import Task
 from tools.recipes.catalogue import RECIPES
@@ -24,6 +25,8 @@ CAREFUL = 1.28
 """Upper estimates are met by nine jobs of ten, as far as the spread is known."""
 FREE_SECONDS = 1.0
 """Guess for a program that follows no recipe, where none was measured."""
+FREE_REFIT = 1.3
+"""A fit on all rows beside one of a fold, for a program that follows no recipe: more rows, and all of the work again."""
 SHARE_OF_LEFT = 0.5
 """Part of the seconds left that the two final fits of one candidate may take."""
 _EFFORT = {
@@ -142,9 +145,15 @@ def wall_seconds(fold: float, folds: int, slots: int) -> float:
     return fold * (1 + math.ceil(max(0, folds - 1) / max(1, slots)))
 
 
-def can_be_refitted(fold: float, left: float) -> bool:
-    """Whether two final fits of a candidate whose folds take this long end well within the seconds left."""
-    return 2.6 * fold < SHARE_OF_LEFT * left
+def refit_seconds(candidate: Candidate) -> float:
+    """Seconds of a fit on all rows, with the settings its folds have found."""
+    recipe = RECIPES.get(candidate.plan.recipe)
+    return candidate.fit_seconds * (recipe.refit if recipe else FREE_REFIT)
+
+
+def can_be_refitted(fit: float, left: float) -> bool:
+    """Whether two final fits of so many seconds end well within the seconds left."""
+    return 2 * fit < SHARE_OF_LEFT * left
 
 
 def folds_in_time(seconds: float, others: int, *, left: float, slots: int, promised: float, needed: bool) -> int:

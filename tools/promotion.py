@@ -19,6 +19,9 @@ from tools.units import at
 LEVEL = 0.05
 """Chance of calling a candidate a new best that is no better."""
 
+FARTHEST = 1.2
+"""Times the best one's loss at which numbers are no near guess any more, however little a test of few rows can tell."""
+
 PERHAPS = 0.1
 """Chance above which a lead says too little; that of a lead by a single row is 0.16."""
 
@@ -70,8 +73,8 @@ def near_best(
     """The best candidate of each recipe that is hard to tell from the best of all, best first.
 
     Hard to tell: the best one's lead is not beyond luck. Few rows make scores of whole steps (one row right or wrong),
-    whose distance says little, while the two may be wrong on other rows. labels and units: per
-    position, as `challenge` takes them.
+    whose distance says little, while the two may be wrong on other rows. Of numbers no loss may be FARTHEST times the
+    best one's. labels and units: per position, as `challenge` takes them.
     """
     found: dict[str, Candidate] = {}
     for one in candidates:
@@ -81,7 +84,17 @@ def near_best(
     ranked = sorted(found.values(), key=lambda one: -task.metric.gain(one.score.value if one.score else 0.0, 0.0))
     near = [one.id for one in candidates if one.id == best.id]
     for one in ranked:
-        if len(near) < most and one.id != best.id and (one.plan.recipe or one.id) != best.plan.recipe:
+        other = one.id != best.id and (one.plan.recipe or one.id) != best.plan.recipe
+        if len(near) < most and other and _comparable(task, one, best):
             lead = challenge(task, labels, parts[best.id], parts[one.id], units=units, seed=seed)
             near += [one.id] if lead["chance"] > LEVEL else []
     return near
+
+
+def _comparable(task: Task, one: Candidate, best: Candidate) -> bool:
+    if task.metric.needs != "values" or one.score is None or best.score is None:
+        return True
+    losses = [each.score.value for each in (one, best) if each.score]
+    if task.metric.direction == "higher":  # shares of what can be known, 1 for all of it
+        losses = [1.0 - loss for loss in losses]
+    return losses[0] <= FARTHEST * losses[1]

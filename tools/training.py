@@ -15,8 +15,9 @@ import pandas as pd
 from state.candidate import Candidate, Score
 from state.jobs import Job, Receipt
 from state.task import Prepared, Task
-from tools.costs import folds_in_time, wall_seconds
+from tools.costs import folds_in_time, refit_seconds, wall_seconds
 from tools.decisions import decide, decided, time_left
+from tools.measuring import score
 from tools.portable.saving import FORMAT
 from tools.preloading import FOR_SCORES, FOR_THE_REST, preload
 from tools.scoring import check_predictions, make_score, several_of
@@ -26,12 +27,10 @@ from tools.workbench import Workbench
 
 LIKELY_MEMBERS = 3
 """Members an ensemble usually has."""
-FULL_FIT = 1.3
-"""A fit on all rows takes longer than one on the rows of a fold."""
 GRANTED = 1.5
 """Times as long as predicted that a fold may take before its even share of the time counts."""
-SAVING = 1.0
-"""Seconds that saving a model adds to a fit."""
+SAVING = 0.8
+"""Seconds that starting a job and saving its model add to a fit."""
 MOST_RESERVED = 0.4
 """Share of the limit that is kept back at most for final fits."""
 
@@ -85,6 +84,7 @@ async def run_folds(
     # What was let begin because its prediction fits may take as long as predicted, and some more.
     each = max(each, min(GRANTED * expected, 0.8 * desk.budget.search_left() / wall_seconds(1.0, count, desk.slots)))
     desk.promises.promise(label, expected)
+    desk.standing.begin(label)
     try:
         await asyncio.gather(
             _fold(desk, task, prepared, program, 0, run, label, each), asyncio.to_thread(preload, FOR_SCORES)
@@ -94,20 +94,24 @@ async def run_folds(
         run.stopped = glance(run.predictions[0]) if glance is not None and count > 1 else ""
         if run.stopped:
             return run
-        rest = _others(desk, prepared, program, label, run.receipts[0], count - 1)
+        rest = await _others(desk, task, prepared, program, label, run, count - 1)
         run.out_of_time = len(rest) < count - 1
-        desk.promises.promise(label, len(rest) * run.receipts[0].seconds)
         await asyncio.gather(
             *(_fold(desk, task, prepared, program, fold, run, label, each) for fold in rest),
             asyncio.to_thread(preload, FOR_THE_REST),
         )
         return run
     finally:
+        desk.standing.end(label)
         desk.promises.end(label)
 
 
-def _others(desk: Workbench, prepared: Prepared, program: str, label: str, first: Receipt, others: int) -> list[int]:
+async def _others(
+    desk: Workbench, task: Task, prepared: Prepared, program: str, label: str, run: FoldRun, others: int
+) -> list[int]:
     """The folds to run after the first one, judged by its seconds. A reused receipt costs nothing. Decided once."""
+    first = run.receipts[0]
+    subject = {"candidate": label, "program": program, "folds": prepared.train_files}
 
     def affordable() -> dict[str, Any]:
         if first.reused:
@@ -122,9 +126,20 @@ def _others(desk: Workbench, prepared: Prepared, program: str, label: str, first
         )
         return {"folds": list(range(1, 1 + found))}
 
-    subject = {"candidate": label, "program": program, "folds": prepared.train_files}
+    if others and not first.reused and decided(desk, "folds", subject) is None:
+        gain = _first_gain(desk, task, prepared, run.predictions[0])
+        room = desk.budget.search_left() * desk.slots - desk.promises.ahead(label)
+        await desk.standing.turn(label, first.seconds, gain, 1 + others, room)
     folds: list[int] = decide(desk, "folds", subject, affordable)["folds"]
+    desk.promises.promise(label, len(folds) * first.seconds)
+    desk.standing.end(label)
     return folds
+
+
+def _first_gain(desk: Workbench, task: Task, prepared: Prepared, predictions: np.ndarray) -> float:
+    """The score on the first fold's rows, higher being better; not a number where the metric is undefined for them."""
+    truth = desk.labels(prepared)[fold_rows(desk, prepared, 0)]
+    return task.metric.gain(score(task.metric, truth, predictions, task.classes, task.positive), 0.0)
 
 
 async def _fold(
@@ -300,13 +315,13 @@ def reserve_final_fits(desk: Workbench, candidates: dict[str, Candidate]) -> Non
 
     Told after every scored candidate, so that the search ends while there is still time to release what it found.
     """
-    costs = sorted(one.fit_seconds for one in candidates.values() if one.usable and one.program)[-LIKELY_MEMBERS:]
+    costs = sorted(refit_seconds(one) for one in candidates.values() if one.usable and one.program)[-LIKELY_MEMBERS:]
     desk.budget.reserve(min(2 * final_fit_seconds(desk, costs), MOST_RESERVED * desk.budget.total))
 
 
 def final_fit_seconds(desk: Workbench, costs: list[float]) -> float:
-    """Wall seconds one round of final fits takes; `costs` are the members' seconds per fold."""
-    return sum(FULL_FIT * cost + SAVING for cost in costs) / min(desk.slots, max(1, len(costs)))
+    """Wall seconds one round of final fits takes; `costs` are the members' seconds (tools.costs.refit_seconds)."""
+    return sum(cost + SAVING for cost in costs) / min(desk.slots, max(1, len(costs)))
 
 
 def merge_effective(effectives: list[dict[str, Any]]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from tools.home import home, run_folder
 from tools.journal import Journal
 from tools.promises import Promises
 from tools.runmanifest import ManifestKeeper
+from tools.standing import Standing
 from tools.store import Catalogue, RunLog, open_catalogue, open_run_log
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class Workbench:
     listeners: list[Listener] = field(default_factory=list)
     promises: Promises = field(default_factory=Promises)
     """What candidates already begun will still use of the slots."""
+    standing: Standing = field(default_factory=Standing)
+    """Which of them may go on after their first folds, when not all can."""
     draining: bool = False
     """Set when the person asked to stop: running jobs finish, no new one starts."""
     request: Request | None = None

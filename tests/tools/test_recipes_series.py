@@ -67,7 +67,7 @@ def test_every_method_looks_ahead_finitely() -> None:
     """Each method of the pool forecasts every step of short and long histories."""
     for count in (3, 9, 40):
         grid = np.abs(np.vstack([_waves(count, {12: 1.0}), _waves(count, {4: 2.0})])) + 1
-        pool = method_pool([False, True], [0.1, 0.6], [3], 3, seasons_in(grid, "month"), 2)
+        pool = method_pool([False, True], [0.1, 0.6], [3], 3, seasons_in(grid, "month"), 2, plain=True)
         states = fit_methods(pool, grid, np.ones_like(grid), 500, "month")
         rows, ahead = np.array([0, 1, 1]), np.array([1, 5, 30])
         for method, state in zip(pool, states, strict=True):

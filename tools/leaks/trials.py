@@ -14,6 +14,7 @@ from state.candidate import Candidate, Check, Finding
 from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.budget import LEAST_RESERVED
+from tools.costs import refit_seconds
 from tools.decisions import time_left
 from tools.leaks import canary, others
 from tools.leaks.jobs import START
@@ -59,7 +60,7 @@ async def run_trials(
 
 def review_seconds(desk: Workbench, chosen: Sequence[tuple[Candidate, float]]) -> float:
     """Seconds the checks with jobs may take: a small share of the limit, without what publishing still needs."""
-    later = final_fit_seconds(desk, [one.fit_seconds for one, _ in chosen]) if desk.settings.refit == "all" else 0.0
+    later = final_fit_seconds(desk, [refit_seconds(one) for one, _ in chosen]) if desk.settings.refit == "all" else 0.0
     spare = _left(desk, chosen[0][0]) - LEAST_RESERVED - later
     return max(0.0, min(SHARE * desk.budget.total, MOST_SECONDS, spare))
 

@@ -47,6 +47,8 @@ class Recipe:
     """The program of a plan. Missing params mean the default ones."""
     seconds: Callable[[Task, Profile], float]
     """Estimated seconds of one fit on one thread."""
+    refit: float = 1.0
+    """Time of a fit on all rows beside that of a fold, as measured: it has more rows, and finds no settings any more."""
     specialist: bool = False
     """Made for one kind of data (text, sequences, series); always among the first drafts where it applies."""
 

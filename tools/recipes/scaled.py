@@ -176,6 +176,6 @@ def _kernel_seconds(task: Task, profile: Profile) -> float:
 
 RECIPES = [
     Recipe("linear", "linear", _fits_linear, _linear_variants, _write_scaled, by_cells(0.2, 5e-6)),
-    Recipe("kernel", "kernel", _fits_kernel, _kernel_variants, _write_scaled, _kernel_seconds),
+    Recipe("kernel", "kernel", _fits_kernel, _kernel_variants, _write_scaled, _kernel_seconds, refit=0.5),
     Recipe("components", "linear", _fits_components, _components_variants, _write_scaled, by_cells(0.3, 3e-6)),
 ]

@@ -177,5 +177,13 @@ RECIPES = [
         specialist=True,
     ),
     Recipe("sequence-linear", "linear", _fits(0.95), _variants_of("linear"), _writer_of("linear"), _seconds(3e-6, 0.0)),
-    Recipe("sequence-kernel", "kernel", _fits(0.9), _variants_of("kernel"), _writer_of("kernel"), _seconds(4e-6, 3e-7)),
+    Recipe(
+        "sequence-kernel",
+        "kernel",
+        _fits(0.9),
+        _variants_of("kernel"),
+        _writer_of("kernel"),
+        _seconds(4e-6, 3e-7),
+        refit=0.6,
+    ),
 ]

@@ -228,7 +228,9 @@ def _fits_histogram(task: Task, profile: Profile) -> float:
 
 
 RECIPES = [
-    Recipe("boosting", "boosting", _fits_boosting, _boosting_variants, _write_boosting, by_classes(0.4, 1e-5)),
-    Recipe("forest", "forest", _fits_forest, _forest_variants, _write_forest, by_cells(0.5, 1e-5)),
+    Recipe(
+        "boosting", "boosting", _fits_boosting, _boosting_variants, _write_boosting, by_classes(0.4, 1e-5), refit=0.8
+    ),
+    Recipe("forest", "forest", _fits_forest, _forest_variants, _write_forest, by_cells(0.5, 1e-5), refit=1.2),
     Recipe("histogram", "boosting", _fits_histogram, _histogram_variants, _write_histogram, by_classes(0.5, 1.2e-5)),
 ]

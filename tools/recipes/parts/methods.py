@@ -120,18 +120,25 @@ def mixture(errors: list[np.ndarray], absolute: bool, picks: int) -> np.ndarray:
 
 
 def method_pool(
-    logs: list[bool], levels: list[float], memories: list[int], waves: int, seasons: list[int], series: int
+    logs: list[bool],
+    levels: list[float],
+    memories: list[int],
+    waves: int,
+    seasons: list[int],
+    series: int,
+    plain: bool,
 ) -> list[dict[str, Any]]:
     """All methods in several settings: past seasons repeated, exponential smoothing, and calendar regression.
 
-    seasons: lengths found, shortest first; smoothing takes those that its states can follow, and none.
+    seasons: lengths found, shortest first; smoothing takes those that its states can follow. plain: and none, which
+    on few held-back values may look better by luck where series do repeat.
     """
     short = [season for season in seasons if season <= 700 and season * series <= 100_000]
     pool: list[dict[str, Any]] = [
         {"kind": "repeat", "log": False, "season": season, "seasons": count, "damping": 0.0}
         for season, count in product(seasons[-1:] or [1], (1, 2, 3, 5))
     ]
-    for log, length in product(logs, [*short, 1]):
+    for log, length in product(logs, [*short, *([1] if plain or not short else [])]):
         # Without a season a series may be a random walk; with one, a level that forgets everything fits accidents.
         rates_of_level = levels if length > 1 else [*levels, 1.0]
         for level, by_season, damping in product(

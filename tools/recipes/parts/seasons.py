@@ -50,3 +50,15 @@ def seasons_in(grid: np.ndarray, step: str) -> list[int]:
     """
     natural = natural_seasons(step) or [season_shown(grid)]
     return [length for length in natural if 1 < length <= grid.shape[1] // 2]
+
+
+def repeats_clearly(grid: np.ndarray, lengths: list[int]) -> bool:
+    """Whether the series are more alike one season apart than somewhere within it, for one of the lengths.
+
+    A level that wanders is alike over short distances too, but ever less over longer ones.
+    """
+    for length in lengths:
+        strength = autocorrelation(grid[-50:, -max(4000, 3 * length) :], length)
+        if strength[length] > strength[1:length].min(initial=np.inf) + 0.1:
+            return True
+    return False
