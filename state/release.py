@@ -33,6 +33,8 @@ class ReleaseMember(Record):
     expert: str = "builtin"
     """Who wrote the program."""
     title: str = ""
+    seconds: float = 0.0
+    """What the fit took; no part of the manifest."""
 
 
 class Baseline(Record):

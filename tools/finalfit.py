@@ -82,4 +82,5 @@ def _member(one: Candidate, weight: float, receipt: Receipt) -> ReleaseMember:
         model=model,
         own_saving=bool(receipt.result.get("own_saving")),
         unsafe=bool(receipt.result.get("unsafe")),
+        seconds=receipt.seconds,
     )

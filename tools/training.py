@@ -31,6 +31,8 @@ GRANTED = 1.5
 """Times as long as predicted that a fold may take before its even share of the time counts."""
 SAVING = 0.8
 """Seconds that starting a job and saving its model add to a fit."""
+PATIENCE = 0.3
+"""Share of the limit a fold may take, whatever is left of the search, while there is nothing to release yet."""
 MOST_RESERVED = 0.4
 """Share of the limit that is kept back at most for final fits."""
 
@@ -161,7 +163,7 @@ async def _fold(
             params={"task": task.for_program(), "seed": desk.settings.seed, "model_format": FORMAT},
             time_limit=max(1.0, min(share, left * 0.8)),
             fold=fold,
-            limits=desk.limits(left + 1.0),
+            limits=desk.limits(left + 1.0 if _anything_usable(desk) else max(left + 1.0, PATIENCE * desk.budget.total)),
             label=f"{label} fold {fold}",
         )
         if _too_late(desk, run, made):

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.durability.outcome import differences, outcome
 from tests.durability.processes import Kind, everyone, family, seconds_until_gone
 from tests.durability.watching import Receipts, at_home, broken_databases, finished_jobs, journal_rows, torn_artifacts
@@ -244,12 +246,15 @@ def _under_fire(
             if gone > LEFT_SECONDS:
                 told.found.append(f"processes outlived their driver by {gone:.1f} s after kill {len(told.kills)}")
             return None
-        victim.kill()  # type: ignore[attr-defined]  # a psutil.Process; it refuses when the number has another owner
+        try:
+            victim.kill()  # it refuses when the number has another owner
+        except psutil.NoSuchProcess:
+            continue  # it ended by itself meanwhile: not a kill
         told.kills.append(Kill(kind, told.commands, round(seconds, 2), said))
     return command.end()
 
 
-def _victim(command: Command, kind: Kind, chance: random.Random) -> object | None:
+def _victim(command: Command, kind: Kind, chance: random.Random) -> psutil.Process | None:
     """A living process of that kind, waited for; None when the command ended before there was one."""
     while command.process.poll() is None:
         if found := family(command.pid)[kind]:

@@ -174,6 +174,7 @@ RECIPES = [
         _variants_of("boosting"),
         _writer_of("boosting"),
         _seconds(8e-6, 0.0),
+        refit=0.8,
         specialist=True,
     ),
     Recipe("sequence-linear", "linear", _fits(0.95), _variants_of("linear"), _writer_of("linear"), _seconds(3e-6, 0.0)),
