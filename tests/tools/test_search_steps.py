@@ -160,6 +160,30 @@ def test_each_operation_becomes_its_plan() -> None:
         assert check_program(code) == []
 
 
+def test_where_the_named_changes_are_used_up_settings_are_drawn() -> None:
+    """An improvement of a candidate whose changes were all tried gets a new place in its recipe's space, again and again."""
+    case = CASES["values"]()
+    known = drafts_of(case)
+    parent = next(one for one in known if one.plan.recipe == "boosting")
+    for number in range(40):
+        tried = [brief_of(one) for one in known]
+        operation = Operation(operator="improve", parents=[parent.id], reason="it is the best")
+        assert (
+            room(
+                PlanQuestion(
+                    task=case.task, profile=case.profile, iteration=1, count=1, seconds_left=60.0, jobs=2, tried=tried
+                )
+            ).ideas[parent.id]
+            > 0
+        )
+        plan = ask(case, iteration=number + 1, tried=tried, operations=[operation])[0]
+        known.append(finished(plan, 0.9, iteration=number + 1))
+        if "other settings" in plan.title:
+            break
+    assert plan.parent == parent.id
+    assert plan.params["lgb"] != parent.plan.params["lgb"]
+
+
 def test_an_operation_nobody_can_follow_is_replaced() -> None:
     """A parent without a recipe, or an unknown one, leaves the slot to the next best idea."""
     case = CASES["values"]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from state.candidate import Candidate, Finding
@@ -15,10 +16,25 @@ from tools.recipes.ablating import ABLATIONS, TOPIC, topic_of
 from tools.recipes.catalogue import RECIPES
 from tools.recipes.changes import CHANGES, Change
 from tools.recipes.crossing import crossed
-from tools.recipes.improving import Idea, changed, improvements, milder, scored, tried_marks, unused
+from tools.recipes.improving import (
+    LONG,
+    MOST_SEARCHED,
+    Idea,
+    changed,
+    improvements,
+    interleaved,
+    milder,
+    scored,
+    searched,
+    tried_marks,
+    unused,
+)
 from tools.recipes.recipe import Variant
+from tools.recipes.spaces import space
 from tools.recipes.wishes import Wishes
 
+MOST_DRAWN = 2
+"""Places in the space of a recipe's settings that one round may try from one candidate."""
 MOST_CROSSED = 5
 """The best candidates among which pairs are looked for."""
 
@@ -57,6 +73,9 @@ def room(question: PlanQuestion) -> Room:
             fresh.setdefault(idea.mark, idea)
     plain = question.model_copy(update={"findings": []})  # what is found names reasons, and adds no change
     ideas = {str(one["id"]): len({idea.mark for idea in _changes_of(one, plain, [])} - seen) for one in best}
+    for one in best[:MOST_SEARCHED]:
+        if space(RECIPES[str(one["recipe"])], question.task, question.profile):
+            ideas[str(one["id"])] += MOST_DRAWN
     pairs = [
         (str(one["id"]), str(other["id"]))
         for one in best[:MOST_CROSSED]
@@ -104,7 +123,13 @@ def _made(operation: Operation, question: PlanQuestion) -> Iterator[Idea]:
     elif operation.aim == "ablation":
         yield from _ablations(parents[0], question)
     else:
-        yield from _changes_of(parents[0], question, operation.cites)
+        yield from _improvements_of(parents[0], question, operation.cites)
+
+
+def _improvements_of(one: dict[str, Any], question: PlanQuestion, cites: list[str]) -> Iterator[Idea]:
+    """Named changes, then places in the recipe's space; both in turn where there is time for many."""
+    named, drawn = _changes_of(one, question, cites), searched(question, [one], count=MOST_DRAWN)
+    yield from interleaved(named, drawn) if question.seconds_left >= LONG else chain(named, drawn)
 
 
 def _changes_of(one: dict[str, Any], question: PlanQuestion, cites: list[str]) -> Iterator[Idea]:

@@ -60,7 +60,7 @@ def improvements(question: PlanQuestion, wishes: Wishes) -> list[Idea]:
     sources = [_answers(question, best), unused(question), _refinements(question, best)]
     if question.seconds_left >= LONG:
         sources.append(searched(question, best))
-    for idea in chain(_interleaved(*sources), searched(question, best)):
+    for idea in chain(interleaved(*sources), searched(question, best)):
         if idea.mark in seen or wishes.refuses(idea.recipe):
             continue
         seen.add(idea.mark)
@@ -69,7 +69,7 @@ def improvements(question: PlanQuestion, wishes: Wishes) -> list[Idea]:
     return _affordable(ideas, question)
 
 
-def _interleaved(*sources: Iterator[Idea]) -> Iterator[Idea]:
+def interleaved(*sources: Iterator[Idea]) -> Iterator[Idea]:
     """One idea of each source in turn, so that neither findings nor diversity take everything."""
     waiting = list(sources)
     while waiting:
@@ -113,7 +113,7 @@ def _cited(findings: list[Finding], topics: frozenset[str]) -> list[str]:
 
 def _answers(question: PlanQuestion, best: list[dict[str, Any]]) -> Iterator[Idea]:
     """Changes of the best candidates that answer a finding: one for each finding in turn, newest findings first."""
-    yield from _interleaved(*(_answers_to(finding, question, best) for finding in reversed(question.findings)))
+    yield from interleaved(*(_answers_to(finding, question, best) for finding in reversed(question.findings)))
 
 
 def _answers_to(finding: Finding, question: PlanQuestion, best: list[dict[str, Any]]) -> Iterator[Idea]:
@@ -163,10 +163,10 @@ def _refinements(question: PlanQuestion, best: list[dict[str, Any]]) -> Iterator
                 yield idea
 
 
-def searched(question: PlanQuestion, best: list[dict[str, Any]]) -> Iterator[Idea]:
-    """Settings drawn from the spaces of the best candidates' recipes, as many of each as candidates are wanted."""
+def searched(question: PlanQuestion, best: list[dict[str, Any]], *, count: int = 0) -> Iterator[Idea]:
+    """Settings drawn from the spaces of the best candidates' recipes, `count` of each (0: as many as are wanted)."""
     cites = [finding.id for finding in question.findings if finding.severity != "error"][-1:]
-    for number in range(question.count):
+    for number in range(count or question.count):
         for candidate in best[:MOST_SEARCHED]:
             recipe, parent = RECIPES[str(candidate["recipe"])], str(candidate["id"])
             variant = tuned(question, recipe, parent, number=number)
