@@ -17,8 +17,13 @@ OUTER_SHARE = 0.25
 
 
 def load_sets(folder: Path) -> list[dict[str, Any]]:
-    """The sets that `datasets.json` in the folder names."""
-    return json.loads((folder / "datasets.json").read_text())
+    """The sets that `datasets.json` in the folder names. Ends the command where there is none."""
+    described = folder / "datasets.json"
+    if not described.is_file():
+        raise SystemExit(
+            f"no {described}: --data names a folder with data sets and a datasets.json that describes them"
+        )
+    return json.loads(described.read_text())
 
 
 def raw_table(folder: Path, one: dict[str, Any]) -> pd.DataFrame:

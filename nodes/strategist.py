@@ -186,6 +186,14 @@ def _next_step(
         lambda: {"known": [] if desk.settings.fresh else recall(desk.catalogue, task.kind, profile.traits)},
         for_good=True,
     )
+    # Whether the person named a number is known only where the run began.
+    named = decide(
+        desk,
+        "candidates of a round",
+        {"of": "search"},
+        lambda: {"named": "candidates" in desk.settings.model_fields_set},
+        for_good=True,
+    )
     looked = any(one.plan.rows for one in candidates)
     return next_step(
         task,
@@ -201,6 +209,7 @@ def _next_step(
         folds=folds_of(candidates) or len(prepared.train_files),
         train_rows=len(desk.artifacts.get_frame(prepared.train_files[0])) if looked else 0,
         lessons=lessons["known"],
+        flexible=not named["named"],
     )
 
 

@@ -62,16 +62,24 @@ def finish(
     single = Mixed([Member(candidate=best.id, weight=1.0)], Combination(), parts[best.id])
     blocks = np.full(len(labels), -1, dtype=np.int64)
     blocks[single.part.rows] = blocks_of(desk, task, prepared, single.part.rows)
+
+    def decide_by(one: Mixed) -> Decision | None:
+        return tune_decision(task, labels, one.part, blocks[one.part.rows], units=units, seed=seed)
+
     mixed = single
     if len(members) > 1:
         able = stackable if PREFERENCES[desk.settings.prefer].stack else ()
         mixed = choose_mix(task, labels, parts, members, blocks=blocks, stackable=able, units=units, seed=seed)
-        lost = challenge(task, labels, load_scored(desk, best), mixed.part, units=units, seed=seed)
+        decision = decide_by(mixed)
+        alone = decide_by(single)
+        rival = alone.decided if alone else load_scored(desk, best)
+        lost = challenge(task, labels, rival, decision.decided if decision else mixed.part, units=units, seed=seed)
         # The best of many scores is partly luck itself, and a mean of several models varies less on new rows.
-        mixed = mixed if float(lost["chance"]) > PERHAPS else single
+        mixed, decision = (mixed, decision) if float(lost["chance"]) > PERHAPS else (single, alone)
+    else:
+        decision = decide_by(single)
     if mixed is single and best.members:
         return None
-    decision = tune_decision(task, labels, mixed.part, blocks[mixed.part.rows], units=units, seed=seed)
     if mixed is single and decision is None:
         return None
     return _candidate(desk, task, prepared, iteration, usable, best, mixed, decision)

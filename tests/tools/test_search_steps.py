@@ -80,6 +80,17 @@ def test_the_search_goes_on_while_ideas_and_time_are_left() -> None:
     assert all(set(operation.parents) <= {one.id for one in known} for operation in on.operations)
 
 
+def test_quick_candidates_make_larger_rounds() -> None:
+    """As many operations as fill some seconds, never more than fit what is left, and the given number where one is given."""
+    case = CASES["values"]()
+    quick, slow = ([one.but(fit_seconds=seconds) for one in drafts_of(case)] for seconds in (0.1, 3.0))
+    assert len(step_of(case, quick, left=60.0, flexible=True).operations) > 4
+    assert len(step_of(case, slow, left=60.0, flexible=True).operations) == 4
+    assert len(step_of(case, quick, left=60.0).operations) == 4
+    few = step_of(case, quick, left=2.1, flexible=True).operations
+    assert 4 <= len(few) <= 8
+
+
 def test_the_search_stops_with_its_reason() -> None:
     """Iterations, time, and hope are each told when they are used up."""
     case = CASES["values"]()

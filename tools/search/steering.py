@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, Literal
 
 from state.candidate import Candidate, Finding, StopReason
@@ -26,6 +27,9 @@ LEAST_SECONDS = 2.0
 """Wall seconds of search below which no iteration begins."""
 PLENTY_SECONDS = 240.0
 """Limits from which on parts of the best program are tried out."""
+ROUND_SECONDS = 8.0
+"""Wall seconds a round is to last, about; planning and comparing take one or two."""
+MOST_IN_ROUND = 10
 MOST_ABLATIONS = 2
 ABLATION_ITERATION = 1
 """After this iteration: the best is settled then, and later plans can heed what was found."""
@@ -64,11 +68,13 @@ def next_step(
     folds: int,
     train_rows: int,
     lessons: Sequence[dict[str, Any]] = (),
+    flexible: bool = False,
 ) -> Step:
     """Go on while iterations, time and promising ideas are left.
 
     improved: the iteration made a new best. fruitless: see `chance_to_help`. left: wall seconds of the search. folds: how
-    many every candidate is run on. train_rows: training rows of the first fold. Pure: same facts, same step.
+    many every candidate is run on. train_rows: training rows of the first fold. flexible: a round may have more than
+    `settings.candidates` operations where they are quick. Pure: same facts, same step.
     """
     if iteration + 1 >= settings.iterations:
         return Step("stop", "iterations used up", f"{settings.iterations} at most")
@@ -89,13 +95,26 @@ def next_step(
     if chance < LEAST_CHANCE:
         said = f"the last {fruitless} ideas helped neither the best nor its blend: {chance:.0%} that the next one does"
         return Step("stop", "no improvement", said)
-    budget = SearchBudget(settings.candidates, left, slots, iteration + 1, settings.seed)
+    count = round_size(tree, settings.candidates, left, slots) if flexible and not free else settings.candidates
+    budget = SearchBudget(count, left, slots, iteration + 1, settings.seed)
     operations = choose(settings.policy, tree, budget)
     if not operations:
         return Step("stop", "nothing left to try", f"the policy {settings.policy} has no operation left")
     ablations = _ablations(task, profile, settings, tree, candidates, iteration)
-    operations = [*operations[: settings.candidates - len(ablations)], *ablations]
+    operations = [*operations[: count - len(ablations)], *ablations]
     return Step("iterate", _why_on(iteration, improved, findings), _told(operations), operations)
+
+
+def round_size(tree: Tree, least: int, left: float, slots: int) -> int:
+    """Operations of the next round: so many that it lasts, since between rounds no program runs.
+
+    least: as many in any case. left: wall seconds of the search.
+    """
+    works = [node.work for node in tree.usable() if node.work > 0]
+    if not works:
+        return least
+    fitting = min(ROUND_SECONDS, left) * slots / median(works)
+    return max(least, min(MOST_IN_ROUND, int(fitting)))
 
 
 def _why_on(iteration: int, improved: bool, findings: Sequence[Finding]) -> StopReason:
