@@ -12,8 +12,9 @@ from state.profile import Profile
 from state.questions import ReviewQuestion
 from state.release import ReleaseMember
 from state.task import Prepared, Task
-from tools.baselines import baseline_ladder, constant_oof
+from tools.baselines import baseline_ladder, constant_oof, record_ladder
 from tools.decisions import decide, decided, time_left
+from tools.expectation import expect_sealed
 from tools.finalfit import chosen_members
 from tools.inference_trial import TRIAL_ENDED
 from tools.leaks import run_leak_checks
@@ -21,6 +22,7 @@ from tools.leaks.regroup import regroup
 from tools.leaks.routes import columns_to_drop, programs_to_rewrite, refusals, wants_regrouping
 from tools.leaks.sanity import check_after_test, check_baseline
 from tools.leaks.trials import run_trials
+from tools.receipts import Number
 from tools.reproducing import NAME as REPRODUCIBLE
 from tools.sealed import open_sealed_test
 from tools.training import load_scored, units_at
@@ -42,17 +44,22 @@ async def reviewer(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     checks = [Check.model_validate(check) for check in state["inference"]["checks"]]
     chosen = chosen_members(candidates, state["best"])
     members = [ReleaseMember.model_validate(member) for member in state["inference"]["members"]]
-    made, findings = await _mechanical(desk, task, prepared, profile, candidates[state["best"]], chosen, members)
+    (made, findings), (ladder, expected) = await asyncio.gather(
+        _mechanical(desk, task, prepared, profile, candidates[state["best"]], chosen, members),
+        asyncio.to_thread(_beside, desk, task, prepared, state["best"], candidates),
+    )
     checks = [*checks, *made]
     for check in made:
         desk.say("check", "reviewer", **check.plain())
     sent_back = _sent_back(state, desk, task, prepared, checks, findings, chosen)
     if sent_back is not None:
         return sent_back
-    ladder = baseline_ladder(desk, task, prepared, candidates)
+    record_ladder(desk, task, prepared, ladder)
     verdict = await asyncio.to_thread(_opinion, state, desk, task, profile, candidates, checks, findings, ladder)
     if prepared.sealed_rows and verdict.decision == "accept":
-        test, opening, predictions = await open_sealed_test(desk, task, prepared, members, state["best"], candidates)
+        test, opening, predictions = await open_sealed_test(
+            desk, task, prepared, members, state["best"], candidates, expected
+        )
         verdict = _after_the_test(desk, task, verdict, candidates[state["best"]], test, opening, ladder)
         test_predictions = desk.artifacts.put_array(predictions)
     else:
@@ -66,6 +73,15 @@ async def reviewer(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     }
 
 
+def _beside(
+    desk: Workbench, task: Task, prepared: Prepared, best: str, candidates: dict[str, Candidate]
+) -> tuple[list[dict[str, Any]], list[Number]]:
+    """What follows from stored predictions alone, and so is worked out while the checks run programs: the ladder of
+    baselines, and what is expected of the sealed test. Nothing of it is on record yet."""
+    ladder = baseline_ladder(desk, task, prepared, candidates)
+    return ladder, expect_sealed(desk, task, prepared, best, candidates) if prepared.sealed_rows else []
+
+
 async def _mechanical(
     desk: Workbench,
     task: Task,
@@ -76,13 +92,17 @@ async def _mechanical(
     members: list[ReleaseMember],
 ) -> tuple[list[Check], list[Finding]]:
     """All checks that can be made before the test: on the data beside those that run programs."""
-    (on_data, leaks), (on_programs, faults) = await asyncio.gather(
+
+    def against_a_constant() -> tuple[Check, list[Finding]]:
+        part, constant = load_scored(desk, best), constant_oof(desk, task, prepared)
+        labels, units = desk.labels(prepared), units_at(desk, task, prepared)
+        return check_baseline(task, best, part, constant, labels, units=units, seed=desk.settings.seed)
+
+    (on_data, leaks), (on_programs, faults), (baseline, doubts) = await asyncio.gather(
         asyncio.to_thread(run_leak_checks, desk, task, prepared, profile),
         run_trials(desk, task, prepared, chosen, members),
+        asyncio.to_thread(against_a_constant),
     )
-    part, constant = load_scored(desk, best), constant_oof(desk, task, prepared)
-    labels, units = desk.labels(prepared), units_at(desk, task, prepared)
-    baseline, doubts = check_baseline(task, best, part, constant, labels, units=units, seed=desk.settings.seed)
     return [*on_data, *on_programs, baseline], [*leaks, *faults, *doubts]
 
 

@@ -64,7 +64,7 @@ def baseline_ladder(
 ) -> list[dict[str, Any]]:
     """Steps as {name, value, low, high, rows, note}; linear and boosted are plain candidates of the first iteration.
 
-    low and high are the 95 % interval. Writes the steps' receipts into the run's log.
+    low and high are the 95 % interval. `record_ladder` puts them on record.
     """
     labels, units = desk.labels(prepared), units_at(desk, task, prepared)
 
@@ -84,8 +84,12 @@ def baseline_ladder(
         if first is not None and first.score is not None and first.score.rows == constant.rows.size:
             known = {key: getattr(first.score, key) for key in ("value", "low", "high", "rows")}
             ladder.append({"name": name, **known, "note": first.plan.title, "candidate": first.id})
-    record_numbers(desk, "reviewer", [_receipt(desk, task, prepared, one) for one in ladder])
     return ladder
+
+
+def record_ladder(desk: Workbench, task: Task, prepared: Prepared, ladder: list[dict[str, Any]]) -> None:
+    """Write the steps' receipts into the run's log."""
+    record_numbers(desk, "reviewer", [_receipt(desk, task, prepared, one) for one in ladder])
 
 
 def _receipt(desk: Workbench, task: Task, prepared: Prepared, step: dict[str, Any]) -> Number:

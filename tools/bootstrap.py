@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +25,8 @@ MOST_ROWS = 10_000
 """Rows a bootstrap looks at; beyond, a subset is resampled and its spread scaled to the full size."""
 _CELLS = 2_500_000
 """Size of the weight matrix, from which the number of resamples follows for larger data."""
+_KEPT_CELLS = 4_000_000
+"""Cells of the weight matrices that are kept for predictions of the same rows to come."""
 
 
 class Sample:
@@ -39,6 +45,7 @@ class Sample:
         most_rows: int = MOST_ROWS,
     ) -> None:
         """size: rows that a resample stands for, when it is not the number of labels."""
+        self._spreads: dict[bytes, Array] = {}
         self.metric, self.classes, self.positive = metric, list(classes), positive_index(classes, positive)
         labels: Array | Codes = class_codes(y_true, classes) if len(classes) else np.asarray(y_true, dtype=np.float64)
         codes = labels.astype(np.int64) if len(classes) else None
@@ -73,15 +80,57 @@ class Sample:
 
     def spread(self, predictions: Array) -> Array:
         """Deviations of the resampled values from the value of the rows looked at, scaled to the full size."""
-        statistic = self.statistic(np.asarray(predictions, dtype=np.float64)[self.rows])
-        centre = statistic(np.ones((1, len(self.rows))))[0]
-        return np.asarray((statistic(self.weights) - centre) * self.scale)
+        looked_at = np.asarray(predictions, dtype=np.float64)[self.rows]
+        key = _digest(looked_at)
+        if key not in self._spreads:
+            statistic = self.statistic(looked_at)
+            centre = statistic(np.ones((1, len(self.rows))))[0]
+            self._spreads[key] = np.asarray((statistic(self.weights) - centre) * self.scale)
+        return self._spreads[key]
 
     def statistic(self, predictions: Array) -> resampling.Statistic:
         """The metric as a function of weights, for predictions of the rows looked at."""
         return resampling.statistic_of(
             self.metric.name, self.metric.needs, self.labels, predictions, len(self.classes), self.positive
         )
+
+
+_kept: OrderedDict[tuple[Any, ...], Sample] = OrderedDict()
+_keeping = threading.Lock()
+
+
+def sample_of(
+    metric: Metric,
+    y_true: ArrayLike | pd.Series,
+    classes: Sequence[Label],
+    positive: Label | None,
+    groups: ArrayLike | None,
+    seed: int,
+    repeats: int,
+) -> Sample:
+    """The sample of these rows, drawn once: candidates are judged, and compared with each other, on the same rows.
+
+    The last ones are kept, within _KEPT_CELLS. Drawn again they would be the same, so nothing depends on what is kept.
+    """
+    labels = class_codes(y_true, classes) if len(classes) else np.asarray(y_true, dtype=np.float64)
+    members = None if groups is None else pd.factorize(np.asarray(groups, dtype=object))[0]
+    drawn_together = b"" if members is None else _digest(members)
+    key = (metric, _digest(labels), tuple(map(repr, classes)), repr(positive), drawn_together, seed, repeats)
+    with _keeping:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    sample = Sample(metric, y_true, classes, positive, groups, seed, repeats)
+    with _keeping:
+        _kept[key] = sample
+        while len(_kept) > 1 and sum(one.weights.size for one in _kept.values()) > _KEPT_CELLS:
+            _kept.popitem(last=False)
+    return sample
+
+
+def _digest(values: np.ndarray) -> bytes:
+    shape = f"{values.dtype}{values.shape}".encode()
+    return hashlib.blake2b(np.ascontiguousarray(values).tobytes(), digest_size=16, key=shape[:64]).digest()
 
 
 def effort(metric: Metric, classes: Sequence[Label]) -> int:

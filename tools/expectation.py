@@ -12,7 +12,7 @@ from state.task import Metric, Prepared, Task
 from tools.intervals import bounded, expected
 from tools.measuring import score
 from tools.optimism import Optimism, expected_optimism
-from tools.receipts import Number, number_id, record_numbers
+from tools.receipts import Number, number_id
 from tools.resampling import Codes
 from tools.selection import OutOfFold
 from tools.training import fold_rows, load_scored, units_at
@@ -29,15 +29,13 @@ def expect_sealed(
 ) -> list[Number]:
     """The optimism of having chosen `best`, its corrected score, and the interval expected of the sealed test.
 
-    Writes them into the run's log; called before the opening, so that their place in the log shows that they came
-    first. candidates: those the state knows; all of the log when None. Computed from stored predictions, on a bounded
-    number of rows and rounds.
+    candidates: those the state knows; all of the log when None. Computed from stored predictions, on a bounded number of
+    rows and rounds. Writes nothing: `open_sealed_test` puts them on record.
     """
     known = desk.log.candidates() if candidates is None else candidates
     numbers = choice_numbers(desk, task, prepared, best, known)
     if prepared.sealed_rows:
         numbers += _expected_numbers(desk, task, prepared, known[best], numbers)
-    record_numbers(desk, "reviewer", numbers)
     return numbers
 
 

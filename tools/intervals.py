@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from state.task import Label, Metric
-from tools.bootstrap import NORMAL, TAILS, Sample, by_luck
+from tools.bootstrap import NORMAL, TAILS, Sample, by_luck, sample_of
 from tools.measuring import class_codes, positive_index, score
 from tools.metrics import ENTRIES
 from tools.resampling import Array
@@ -45,7 +45,7 @@ def interval(
     if groups is None and metric.name in {"accuracy", "precision", "recall"}:
         hits, tries = _successes(metric.name, y_true, predictions, classes, positive)
         return wilson(hits, tries)
-    sample = Sample(metric, y_true, classes, positive, groups, seed, repeats)
+    sample = sample_of(metric, y_true, classes, positive, groups, seed, repeats)
     drawn = _finite(sample.spread(predictions))
     if len(drawn) < _LEAST_DRAWN:
         return value, value
@@ -123,7 +123,7 @@ def compare(
     """
     values = [score(metric, y_true, predictions, classes, positive) for predictions in (one, other)]
     gain = metric.gain(*values)
-    sample = Sample(metric, y_true, classes, positive, groups, seed, repeats)
+    sample = sample_of(metric, y_true, classes, positive, groups, seed, repeats)
     sign = 1.0 if metric.direction == "higher" else -1.0
     gains = _finite(gain + sign * (sample.spread(one) - sample.spread(other)))
     if not np.isfinite(gain) or len(gains) < _LEAST_DRAWN:

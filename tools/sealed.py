@@ -30,14 +30,18 @@ async def open_sealed_test(
     members: list[ReleaseMember],
     candidate: str,
     candidates: Mapping[str, Candidate] | None = None,
+    expected: list[Number] | None = None,
 ) -> tuple[Score | None, dict[str, Any], np.ndarray]:
     """Write down what is expected, record the opening, let the fitted members predict the sealed rows, score them here.
 
-    candidates: those the state knows, which the choice was among; all of the log when None. Returns score (None when a
+    candidates: those the state knows, which the choice was among; all of the log when None. expected: what `expect_sealed`
+    says of them, when that is known already; it comes before the opening in the log, which shows that it came first. Returns score (None when a
     prediction was invalid), the opening's receipt, and the predictions. Writes one row in the catalogue's openings, and
     the receipts of the numbers into the run's log; opening again for the same run and code is the same opening.
     """
-    await asyncio.to_thread(expect_sealed, desk, task, prepared, candidate, candidates)
+    if expected is None:
+        expected = await asyncio.to_thread(expect_sealed, desk, task, prepared, candidate, candidates)
+    record_numbers(desk, "reviewer", expected)
     opening = desk.catalogue.open_test(
         prepared.sealed_key,
         run_id=desk.run_id,

@@ -13,7 +13,9 @@ import numpy as np
 
 from state.candidate import Candidate, Combination, Member
 from state.task import Task
+from tools.measuring import class_codes, positive_index
 from tools.portable.combining import combine
+from tools.resampling import statistic_of
 from tools.scoring import score
 
 Array = np.ndarray
@@ -23,6 +25,9 @@ PRIOR_VOTES = 6
 
 MOST_ROWS = 8_000
 """Weights are searched on at most this many rows: beyond it they no longer change, and every step costs a scoring."""
+
+_NEAR = 1e-5
+"""More than two ways of computing a score differ by: in all metrics by rounding, in the log loss by how chances are normed."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +92,37 @@ def ensemble_members(
     best_count = max(1, len(votes))
     for count in range(len(votes) + 1, len(votes) + rounds + 1):
         names = list(values) if len(set(votes)) < most else sorted(set(votes))
-        trials = {name: value_of((total + values[name]) / count) for name in names}
-        name = names[0]
-        for other in names[1:]:
-            if task.metric.better(trials[other], trials[name]):
+        trials = {name: (total + values[name]) / count for name in names}
+        # scikit-learn's checks take longer than a score: only of those that stand a chance is it asked.
+        reached = {name: value_of(trials[name]) for name in _near_the_top(task, truth, trials)}
+        name, *others = reached
+        for other in others:
+            if task.metric.better(reached[other], reached[name]):
                 name = other
         votes.append(name)
         total = total + values[name]
-        if task.metric.better(trials[name], best):
-            best, best_count = trials[name], count
+        if task.metric.better(reached[name], best):
+            best, best_count = reached[name], count
     cast = Counter(votes[:best_count])
     return [Member(candidate=name, weight=number / best_count) for name, number in cast.most_common()]
+
+
+def _near_the_top(task: Task, truth: Array, trials: Mapping[str, Array]) -> list[str]:
+    """Those whose score may be the best, in their order, by the bootstrap's way of computing it; all when it cannot tell."""
+    labels = class_codes(truth, task.classes) if task.classes else np.asarray(truth, dtype=np.float64)
+    metric, classes = task.metric, len(task.classes)
+    positive = positive_index(task.classes, task.positive)
+    once = np.ones((1, len(truth)))
+    measures = [
+        statistic_of(metric.name, metric.needs, labels, values, classes, positive) for values in trials.values()
+    ]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.array([float(measure(once)[0]) for measure in measures])
+    if not np.isfinite(found).all():
+        return list(trials)
+    top = found.max() if metric.direction == "higher" else found.min()
+    near = np.abs(found - top) <= _NEAR * max(1.0, abs(top))
+    return [name for name, is_near in zip(trials, near, strict=True) if is_near]
 
 
 def best_of(task: Task, candidates: list[Candidate]) -> Candidate | None:

@@ -8,6 +8,7 @@ stay. These can be spared without touching the libraries. `make bench-engine` sh
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 from importlib.util import find_spec, module_from_spec
@@ -35,8 +36,9 @@ class _Door(ModuleType):
 
 
 def start_lightly() -> None:
-    """Prepare this process for its imports. For the command only: a notebook's process is not ours to change."""
+    """Prepare this process for its imports, and for its end. For the command only: a notebook's process is not ours to change."""
     gc.set_threshold(QUIET, 20, 20)
+    atexit.register(gc.freeze)  # the interpreter's last collection looks for garbage among all that ends with it anyway
     for package in PACKAGES:
         open_lazily(package)
 

@@ -55,8 +55,22 @@ CORE = (
     f"{PORTABLE}.tables",
     f"{PORTABLE}.saving",
 )
-LAZY = ("skrub", "skops.io")
-"""Imported one by one after `ready`, whenever no request waits."""
+LAZY = (
+    "sklearn.kernel_approximation",
+    "sklearn.cluster",
+    "matplotlib",
+    "matplotlib.collections",
+    "matplotlib.axes",
+    "matplotlib.figure",
+    "matplotlib.pyplot",
+    "jinja2",
+    "requests",
+    "sklearn.utils._testing",
+    "skrub",
+    "skops.io",
+)
+"""Imported one by one after `ready`, whenever no request waits. What skrub brings comes in pieces before it, since a
+request that arrives during an import waits for its end."""
 _PARENT_LOOK = 0.5
 """Seconds between two looks whether the orchestrating process still lives, imports included."""
 

@@ -6,6 +6,7 @@ import ast
 import platform
 import sys
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from importlib import metadata
 
 from packaging.requirements import Requirement
@@ -45,7 +46,8 @@ _SAVED_WITH = {
 _READ_WITH = {"parquet": "pyarrow", "excel": "python_calamine"}
 
 
-def imported(code: str, *, everywhere: bool = True) -> set[str]:
+@lru_cache(maxsize=256)
+def imported(code: str, *, everywhere: bool = True) -> frozenset[str]:
     """Top-level names of the modules a source imports, those of the standard library left out.
 
     everywhere: also imports inside functions; without it only those that run when the module is imported.
@@ -57,7 +59,7 @@ def imported(code: str, *, everywhere: bool = True) -> set[str]:
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
             names.add(node.module.partition(".")[0])
-    return names - set(sys.stdlib_module_names)
+    return frozenset(names - set(sys.stdlib_module_names))
 
 
 def needed(
@@ -92,6 +94,12 @@ def requirements(imports: Sequence[str]) -> str:
 
     Raises NotFound naming a library that is imported and not installed.
     """
+    return _pinned(tuple(imports))
+
+
+@lru_cache(maxsize=16)
+def _pinned(imports: tuple[str, ...]) -> str:
+    """The text, put together once for the trial of a release and for the release itself."""
     direct = {_distribution(name) for name in imports}
     indirect = _closure(direct)
     lines = [
