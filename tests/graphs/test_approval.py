@@ -1,4 +1,4 @@
-"""Approval from another process: what runs is what was approved."""
+"""Approval from another process than the one that asked: what runs is what was approved."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def asked(begun: Path, tmp_path: Path) -> Asked:
     return Asked(Path(shutil.copytree(begun, tmp_path / "asked")))
 
 
-def test_plans_are_edited_and_dropped_and_the_release_rejected_from_other_processes(asked: Asked) -> None:
-    """One plan is edited and one dropped elsewhere; exactly that runs. The word on the release, from a third process, is
-    final: a report without a model folder, and exit code 0."""
+def test_plans_are_edited_and_dropped_and_the_release_is_rejected(asked: Asked) -> None:
+    """One plan is edited and one dropped; exactly that runs. The word on the release is final: a report without a model
+    folder, and exit code 0."""
     plans = asked.plans
     assert len(plans) == 3
     assert all(plan["estimate_seconds"] > 0 for plan in plans)
@@ -55,7 +55,7 @@ def test_plans_are_edited_and_dropped_and_the_release_rejected_from_other_proces
     assert plans[0]["id"] in shown.out
     kept, edited, dropped = plans[0]["id"], plans[1]["id"], plans[2]["id"]
     change = ["--drop", dropped, "--set", f"{edited}.note=mine"]
-    answered = modelwright("approve", "asked", *change, "--json", home=asked.home)
+    answered = command_here("approve", "asked", *change, "--json", home=asked.home)
     assert answered.code == 3, answered.err
     assert answered.json()["waiting"][0]["gate"] == "release"
     rows = {row["id"] for row in command_here("leaderboard", "asked", "--json", home=asked.home).json()}
@@ -65,7 +65,7 @@ def test_plans_are_edited_and_dropped_and_the_release_rejected_from_other_proces
     answer = next(event for event in events if event["kind"] == "answer")
     assert answer["data"]["answer"]["edit"][0]["params"] == {"note": "mine"}
 
-    done = modelwright("approve", "asked", "--reject", "--reason", "not good enough", "--json", home=asked.home)
+    done = command_here("approve", "asked", "--reject", "--reason", "not good enough", "--json", home=asked.home)
     assert done.code == 0, done.err
     assert done.json()["folder"] is None
     assert Path(done.json()["report"]).is_file()
@@ -83,7 +83,7 @@ def test_an_impossible_answer_is_refused_and_the_run_still_waits(asked: Asked) -
 def test_rejected_plans_go_back_to_the_researcher_with_the_reason(asked: Asked) -> None:
     """The next question holds other plans; the reason is in the log."""
     reason = f"no {asked.plans[0]['recipe']}"
-    done = modelwright("approve", "asked", "--reject", "--reason", reason, "--json", home=asked.home)
+    done = command_here("approve", "asked", "--reject", "--reason", reason, "--json", home=asked.home)
     assert done.code == 3, done.err
     again = done.json()["waiting"][0]["plans"]
     assert asked.plans[0]["recipe"] not in [plan["recipe"] for plan in again]
