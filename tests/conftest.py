@@ -61,7 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     def build(folder: Path) -> None:
         loans().to_csv(folder / "loans.csv", index=False)
         arguments = ["--target", "default", "--intent", "Predict which loans default.", "--name", "shared", "--json"]
-        arguments += ["--time-limit", "300", "--iterations", "2"]
+        arguments += ["--time-limit", "300", "--iterations", "2", "--candidates", "3", "--folds", "3"]
         finished = modelwright("build", folder / "loans.csv", *arguments, home=folder / "home")
         assert finished.code == 0, finished.err
         (folder / "finished.json").write_text(json.dumps(asdict(finished)))

@@ -1,58 +1,91 @@
-"""Approval from another process: what runs is what was approved."""
+"""Approval from another process than the one that asked: what runs is what was approved."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.support.command import modelwright
+from tests.support.inprocess import command_here
+from tests.support.sharing import once
+from tests.support.tables import loans
 
-OPTIONS = ["--target", "default", "--time-limit", "600", "--iterations", "1", "--candidates", "3", "--folds", "3"]
+OPTIONS = ["--target", "default", "--time-limit", "600", "--iterations", "1", "--candidates", "3", "--folds", "2"]
 
 
-def test_plans_edited_and_dropped_from_a_second_process(loans_csv: Path, home: Path) -> None:
-    """The build waits with exit code 3; one plan is edited and one dropped elsewhere; exactly that runs."""
-    asked = modelwright("build", loans_csv, *OPTIONS, "--review", "plan", "--name", "asked", "--json", home=home)
-    assert asked.code == 3, asked.err
-    plans = asked.json()["waiting"][0]["plans"]
+class Asked:
+    """A run that waits for the word on its plans, in a home of its own, and the plans it showed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.plans: list[dict[str, Any]] = json.loads((folder / "asked.json").read_text())["waiting"][0]["plans"]
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of such a run, begun once: it waits first for the word on its plans, then for that on its release."""
+
+    def build(folder: Path) -> None:
+        loans().to_csv(folder / "loans.csv", index=False)
+        words = [folder / "loans.csv", *OPTIONS, "--review", "plan,release", "--name", "asked", "--json"]
+        asked = modelwright("build", *words, home=folder / "home")
+        assert asked.code == 3, asked.err
+        (folder / "asked.json").write_text(asked.out)
+
+    return once(tmp_path_factory, "asked", build)
+
+
+@pytest.fixture
+def asked(begun: Path, tmp_path: Path) -> Asked:
+    """A copy of it, to be answered."""
+    return Asked(Path(shutil.copytree(begun, tmp_path / "asked")))
+
+
+def test_plans_are_edited_and_dropped_and_the_release_is_rejected(asked: Asked) -> None:
+    """One plan is edited and one dropped; exactly that runs. The word on the release is final: a report without a model
+    folder, and exit code 0."""
+    plans = asked.plans
     assert len(plans) == 3
     assert all(plan["estimate_seconds"] > 0 for plan in plans)
-    shown = modelwright("approve", "asked", "--show", home=home)
+    shown = command_here("approve", "asked", "--show", home=asked.home)
     assert plans[0]["id"] in shown.out
     kept, edited, dropped = plans[0]["id"], plans[1]["id"], plans[2]["id"]
-    done = modelwright("approve", "asked", "--drop", dropped, "--set", f"{edited}.note=mine", "--json", home=home)
-    assert done.code == 0, done.err
-    rows = {row["id"] for row in modelwright("leaderboard", "asked", "--json", home=home).json()}
+    change = ["--drop", dropped, "--set", f"{edited}.note=mine"]
+    answered = command_here("approve", "asked", *change, "--json", home=asked.home)
+    assert answered.code == 3, answered.err
+    assert answered.json()["waiting"][0]["gate"] == "release"
+    rows = {row["id"] for row in command_here("leaderboard", "asked", "--json", home=asked.home).json()}
     assert {kept, edited} <= rows
     assert dropped not in rows
-    events = modelwright("log", "asked", "--json", home=home).json()
+    events = command_here("log", "asked", "--json", home=asked.home).json()
     answer = next(event for event in events if event["kind"] == "answer")
     assert answer["data"]["answer"]["edit"][0]["params"] == {"note": "mine"}
 
-
-def test_an_impossible_answer_is_refused_and_the_run_still_waits(loans_csv: Path, home: Path) -> None:
-    """An unknown plan is named with those there are; nothing is lost."""
-    modelwright("build", loans_csv, *OPTIONS, "--review", "plan", "--name", "asked", home=home)
-    done = modelwright("approve", "asked", "--drop", "nonsense", home=home)
-    assert done.code == 5
-    assert "nonsense" in done.err
-    assert modelwright("show", "asked", "--json", home=home).json()["status"] == "waiting"
-
-
-def test_rejected_plans_go_back_to_the_researcher_with_the_reason(loans_csv: Path, home: Path) -> None:
-    """The next question holds other plans; the reason is in the log."""
-    first = modelwright("build", loans_csv, *OPTIONS, "--review", "plan", "--name", "asked", "--json", home=home).json()
-    recipes = [plan["recipe"] for plan in first["waiting"][0]["plans"]]
-    done = modelwright("approve", "asked", "--reject", "--reason", f"no {recipes[0]}", "--json", home=home)
-    assert done.code == 3, done.err
-    again = done.json()["waiting"][0]["plans"]
-    assert recipes[0] not in [plan["recipe"] for plan in again]
-
-
-def test_a_rejected_release_leaves_a_report_and_no_release(loans_csv: Path, home: Path) -> None:
-    """The person's word is final: a report without a model folder, and exit code 0."""
-    asked = modelwright("build", loans_csv, *OPTIONS, "--review", "release", "--name", "asked", "--json", home=home)
-    assert asked.code == 3, asked.err
-    done = modelwright("approve", "asked", "--reject", "--reason", "not good enough", "--json", home=home)
+    done = command_here("approve", "asked", "--reject", "--reason", "not good enough", "--json", home=asked.home)
     assert done.code == 0, done.err
     assert done.json()["folder"] is None
     assert Path(done.json()["report"]).is_file()
+
+
+def test_an_impossible_answer_is_refused_and_the_run_still_waits(asked: Asked) -> None:
+    """An unknown plan is named with those there are; nothing is lost."""
+    done = command_here("approve", "asked", "--drop", "nonsense", home=asked.home)
+    assert done.code == 5
+    assert "nonsense" in done.err
+    assert asked.plans[0]["id"] in done.err
+    assert command_here("show", "asked", "--json", home=asked.home).json()["status"] == "waiting"
+
+
+def test_rejected_plans_go_back_to_the_researcher_with_the_reason(asked: Asked) -> None:
+    """The next question holds other plans; the reason is in the log."""
+    reason = f"no {asked.plans[0]['recipe']}"
+    done = command_here("approve", "asked", "--reject", "--reason", reason, "--json", home=asked.home)
+    assert done.code == 3, done.err
+    again = done.json()["waiting"][0]["plans"]
+    assert asked.plans[0]["recipe"] not in [plan["recipe"] for plan in again]
+    events = command_here("log", "asked", "--json", home=asked.home).json()
+    assert [event["data"]["answer"]["reason"] for event in events if event["kind"] == "answer"] == [reason]

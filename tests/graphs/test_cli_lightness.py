@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 from tests.conftest import Built
 from tests.support.command import ROOT, environment
 
@@ -15,45 +13,29 @@ HEAVY = [
     "skops", "jinja2",
 ]  # fmt: skip
 
+COMMANDS = [
+    "--help", "--version", "build --help", "ls", "ls --json", "show", "leaderboard", "log", "log --steps", "fork --help",
+    "compare --help", "prune --help", "rm --help", "why", "why last optimism", "report", "approve --help",
+]  # fmt: skip
+
 PROGRAM = f"""
 import sys
-sys.argv = ["modelwright", *sys.argv[1:]]
 import modelwright
-try:
-    modelwright.main()
-except SystemExit as end:
-    assert not end.code, end.code
-found = sorted(set({HEAVY!r}) & set(sys.modules))
-assert not found, f"imported: {{found}}"
+for words in {COMMANDS!r}:
+    sys.argv = ["modelwright", *words.split()]
+    try:
+        modelwright.main()
+    except SystemExit as end:
+        assert not end.code, (words, end.code)
+    found = sorted(set({HEAVY!r}) & set(sys.modules))
+    assert not found, f"{{words}} imported {{found}}"
 """
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "--help",
-        "--version",
-        "build --help",
-        "ls",
-        "ls --json",
-        "show",
-        "leaderboard",
-        "log",
-        "log --steps",
-        "fork --help",
-        "compare --help",
-        "prune --help",
-        "rm --help",
-        "why",
-        "why last optimism",
-        "report",
-        "approve --help",
-    ],
-)
-def test_no_heavy_import(arguments: str, built: Built) -> None:
-    """A process that runs the command has none of the heavy libraries among its modules at the end."""
+def test_no_heavy_import(built: Built) -> None:
+    """A process that runs the commands one after another never has one of the heavy libraries among its modules."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments.split()],
+        [sys.executable, "-c", PROGRAM],
         env=environment(built.home),
         cwd=ROOT,
         capture_output=True,

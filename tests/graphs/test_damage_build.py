@@ -122,7 +122,7 @@ def test_a_damaged_build_is_rebuilt_with_only_what_was_lost_made_again(home: Pat
     header(run_folder(modelwright.open_run("shared").id) / "run.db")
     flip(flipped)
     file_of(gone).unlink()
-    refused = command("resume", "shared", home=home)
+    refused = command_here("resume", "shared", home=home)
     assert refused.code == 0 or "--rebuild" in refused.err
     done = command("resume", "shared", "--rebuild", "--json", home=home)
     assert done.code == 0, done.err

@@ -206,7 +206,7 @@ def _plans(home: Path) -> list[dict[str, Any]]:
         (["--at", "strategist", "--candidate", "i0-nobody"], ["no branch of a candidate 'i0-nobody'"]),
         (["--at", "1", "--set", "test_share=0.4"], ["a fork cannot change 'test_share'", "sealed rows"]),
         (["--at", "1", "--set", "seeds=3"], ["there is no setting 'seeds'", "did you mean 'seed'?"]),
-        (["--at", "strategist", "--set", "folds=3"], ["changing 'folds' has no effect at the strategist's step", "examiner"]),
+        (["--at", "strategist", "--set", "folds=4"], ["changing 'folds' has no effect at the strategist's step", "examiner"]),
         (["--at", "strategist", "--set", "iterations=none"], ["1 problem", "iterations", "whole number"]),
         (["--at", "strategist", "--set", "iterations"], ["--set takes KEY=VALUE"]),
         (["--at", "operations", "--plan", "FILE"], ["no plan is read any more", "(all plans)"]),

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support.command import modelwright
 from tests.support.inprocess import command_here
 from tests.support.sharing import once
 from tests.support.tables import loans
 from tools import bagging
 
-SMALL = ["--time-limit", "300", "--iterations", "1", "--candidates", "3", "--folds", "3", "--json"]
+SMALL = ["--time-limit", "300", "--iterations", "1", "--candidates", "2", "--folds", "2", "--json"]
 
 
 def rare(rows: int = 600) -> pd.DataFrame:
@@ -42,7 +41,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Quick:
     def build(folder: Path) -> None:
         rare().to_csv(folder / "rare.csv", index=False)
         arguments = ["--target", "bad", "--positive", "yes", "--metric", "f1", "--prefer", "speed", "--name", "quick"]
-        done = modelwright("build", folder / "rare.csv", *arguments, *SMALL, home=folder / "home")
+        done = command_here("build", folder / "rare.csv", *arguments, *SMALL, home=folder / "home")
         assert done.code == 0, done.err
         (folder / "finished.json").write_text(done.out)
 
@@ -98,7 +97,7 @@ def test_fold_models_are_released_where_quality_is_preferred(
     loans().to_csv(tmp_path / "loans.csv", index=False)
     arguments = ["--target", "default", "--prefer", "quality", "--name", "bagged"]
     # Two candidates: the forest's models are too large to be kept of so small a table.
-    done = command_here("build", tmp_path / "loans.csv", *arguments, *SMALL, "--candidates", "2", home=home)
+    done = command_here("build", tmp_path / "loans.csv", *arguments, *SMALL, "--folds", "3", home=home)
     assert done.code == 0, done.err
     manifest = json.loads((Path(done.json()["folder"]) / "manifest.json").read_text())
     assert {member["fold"] for member in manifest["members"]} == {0, 1, 2}

@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 from tests.conftest import Built
-from tests.support.command import modelwright
 from tests.support.copies import copy_of
 from tests.support.inprocess import command_here
 from tests.support.llm_server import LlmServer
@@ -27,7 +26,7 @@ def test_a_review_in_full_makes_every_check_and_changes_nothing(built: Built) ->
     """All checks, each run or skipped with the reason; release, verdict and openings stay; again it comes from the journal."""
     shown = command_here("show", "shared", "--json", home=built.home).json()
     before = digest(built.release)
-    done = modelwright("review", "shared", "--full", "--json", home=built.home)
+    done = command_here("review", "shared", "--full", "--json", home=built.home)
     assert done.code == 0, done.err
     one = done.json()
     checks = {check["name"]: check for check in one["checks"]}
@@ -72,7 +71,7 @@ def test_a_program_that_uses_validation_rows_is_sent_back_and_never_released(loa
         "[list(X.columns)]", '[["debt"]]'
     )
     with LlmServer(scripted_team(program)) as server:
-        done = modelwright(
+        done = command_here(
             "build", loans_csv, "--target", "default", "--time-limit", "600", "--iterations", "1", "--folds", "2",
             "--candidates", "1", "--attempts", "1", "--expert", "openai:scripted", "--base-url", server.url,
             "--api-key-env", "TEAM_KEY", "--no-builtin-candidates", "--json", home=home, TEAM_KEY="k",

@@ -105,7 +105,7 @@ def test_a_fold_leads_to_its_own_execution(built: Built) -> None:
     assert [part["fold"] for part in one["executions"]] == [1]
     stored = one["executions"][0]["outputs"]["predictions.npy"].removeprefix("sha256:")
     assert list((built.home / "artifacts").rglob(stored))
-    assert len(receipt(built, best["id"])["executions"]) == 5
+    assert len(receipt(built, best["id"])["executions"]) == 3
 
 
 def test_the_program_behind_a_number_is_printed(built: Built) -> None:

@@ -209,8 +209,7 @@ class Jobs:
             if running.done():
                 raise RuntimeError(f"the job beside did not start: {running.result().error}")
             await asyncio.sleep(0.02)
-        zygote = psutil.Process(self.executor.worker.facts["pid"])
-        self.ground.sibling_pids = [child.pid for keeper in zygote.children() for child in keeper.children()]
+        self.ground.sibling_pids = _programs_of(self.executor.worker.facts["pid"])
         try:
             yield
         finally:
@@ -244,6 +243,15 @@ class Jobs:
             return await self.executor.submit(job, f"attack-{self._number}-{os.urandom(4).hex()}")
         except Exception as error:  # noqa: BLE001 - that the executor itself fails is one of the effects looked for
             return Ran("raised", error=f"{type(error).__name__}: {error}")
+
+
+def _programs_of(warm_parent: int) -> list[int]:
+    """Process ids of the programs that run now; the keeper of an earlier one may end while it is looked at."""
+    found: list[int] = []
+    for keeper in psutil.Process(warm_parent).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += [child.pid for child in keeper.children()]
+    return found
 
 
 def wanted(place: str, everything: bool) -> list[Attack]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from tests.support.command import Finished
 
 
 def command_here(*arguments: object, home: Path, **more: str) -> Finished:
-    """`modelwright …` as `tests.support.command.modelwright` runs it, in this process; meant for commands that are quick."""
+    """`modelwright …` as `tests.support.command.modelwright` runs it, in this process, which has imported everything.
+
+    Its time limit begins with it. A real process counts from its own start, and this one is that of the tests.
+    """
     out, err = io.StringIO(), io.StringIO()
     home.parent.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch, chdir(home.parent), redirect_stdout(out), redirect_stderr(err):
@@ -24,6 +28,7 @@ def command_here(*arguments: object, home: Path, **more: str) -> Finished:
         for name, value in {"MODELWRIGHT_HOME": str(home), **more}.items():
             patch.setenv(name, value)
         patch.setattr(sys, "argv", ["modelwright", *map(str, arguments)])
+        patch.setattr("graphs.cli.app._began", time.monotonic)
         with pytest.raises(SystemExit) as ended:
             main()
     code = ended.value.code

@@ -15,7 +15,6 @@ import modelwright
 from graphs.forking import make_fork, plan_fork
 from state.errors import NotFound, StoreError
 from tests.conftest import Built
-from tests.support.command import modelwright as command
 from tests.support.copies import copy_of, effects
 from tests.support.inprocess import command_here
 from tools.artifacts import open_artifacts
@@ -135,7 +134,7 @@ def test_nothing_is_freed_when_a_run_cannot_be_read(home: Path, catalogue: Catal
 
 
 def test_a_fork_outlives_its_parent(home: Path) -> None:
-    """With its parent removed a fork goes on to its end in another process; every finished training is still there."""
+    """With its parent removed a fork goes on to its end, not in the process that built; every finished training is there."""
     parent = modelwright.open_run("shared")
     known = effects(home, parent.id)
     fork = make_fork(plan_fork("shared", "publisher"))
@@ -144,7 +143,7 @@ def test_a_fork_outlives_its_parent(home: Path) -> None:
     assert "removed shared" in removed.out
     assert not run_folder(parent.id).exists()
     assert effects(home, parent.id) == set()
-    done = command("resume", fork.name, "--json", home=home)
+    done = command_here("resume", fork.name, "--json", home=home)
     assert done.code == 0, done.err
     assert effects(home, fork.id) == known, "something was executed again"
     assert Path(done.json()["folder"]).is_dir()
