@@ -17,7 +17,6 @@ from tests.support.sharing import once
 from tests.support.tables import loans
 
 OPTIONS = ["--target", "default", "--time-limit", "600", "--folds", "2", "--candidates", "2"]
-SLOW = PROGRAM.replace("    columns = dict", "    import time\n\n    time.sleep(600)\n    columns = dict", 1)
 FAILING = PROGRAM.replace("    columns = dict", "    raise ValueError('no forest today')\n    columns = dict", 1)
 
 
@@ -47,13 +46,14 @@ def trained(home: Path, name: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with two builds of two iterations: one job at a time, and the same again."""
+    """A home with a build of two iterations, one job at a time, and the first of them once more, in another process."""
 
     def build(folder: Path) -> None:
         loans().to_csv(folder / "loans.csv", index=False)
-        for name, more in {"first": ["--jobs", "1"], "again": []}.items():
-            arguments = [folder / "loans.csv", *OPTIONS, "--iterations", "2", "--name", name, *more]
-            done = modelwright("build", *arguments, home=folder / "home")
+        rounds = {"first": (modelwright, "2", "--jobs", "1"), "again": (command_here, "1")}
+        for name, (command, *more) in rounds.items():
+            arguments = [folder / "loans.csv", *OPTIONS, "--name", name, "--iterations", *more]
+            done = command("build", *arguments, home=folder / "home")
             assert done.code == 0, done.err
             (folder / f"{name}.err").write_text(done.err)
 
@@ -107,7 +107,7 @@ def test_another_seed_is_another_split(limited: Path) -> None:
 def test_attempts_hold_and_a_build_without_a_model_fails(loans_csv: Path, home: Path) -> None:
     """A program that fails is repaired as often as allowed; then the build ends with 1, its reason, and no traceback."""
     with LlmServer(ever_new(scripted_team(FAILING))) as server:
-        done = modelwright(
+        done = command_here(
             "build", loans_csv, *OPTIONS, "--candidates", "1", "--iterations", "1", "--attempts", "2", "--name", "failing",
             "--expert", "openai:scripted", "--base-url", server.url, "--api-key-env", "TEAM_KEY",
             "--no-builtin-candidates", home=home, TEAM_KEY="some key",
@@ -120,20 +120,6 @@ def test_attempts_hold_and_a_build_without_a_model_fails(loans_csv: Path, home: 
     row = command_here("leaderboard", "failing", "--json", home=home).json()[0]
     assert (row["status"], row["attempts"]) == ("failed", 2)
     assert command_here("show", "failing", "--json", home=home).json()["status"] == "failed"
-
-
-def test_a_program_that_never_ends_is_ended(loans_csv: Path, home: Path) -> None:
-    """--run-timeout ends it; the builtin candidate beside it is released."""
-    with LlmServer(scripted_team(SLOW)) as server:
-        done = modelwright(
-            "build", loans_csv, *OPTIONS, "--iterations", "1", "--attempts", "1", "--run-timeout", "8", "--name", "slow",
-            "--expert", "openai:scripted", "--base-url", server.url, "--api-key-env", "TEAM_KEY", "--json",
-            home=home, TEAM_KEY="some key",
-        )  # fmt: skip
-    assert done.code == 0, done.err
-    states = {job["state"] for job in trained(home, "slow") if "loopback" in job["candidate"]}
-    assert states == {"timeout"}
-    assert Path(done.json()["folder"]).is_dir()
 
 
 def test_a_short_time_limit_ends_with_a_release(loans_csv: Path, home: Path) -> None:

@@ -15,9 +15,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
 from typing_extensions import TypedDict
 
-import modelwright
 from graphs.modeling import build_graph
-from tests.support.command import modelwright as command
 from tools.homesaver import HomeSaver
 
 STRICTLY = build_graph().config
@@ -64,21 +62,3 @@ def test_several_open_questions_are_answered_in_any_order(order: tuple[int, ...]
         return values
 
     assert sorted(asyncio.run(answered())) == ["0: answer 0", "1: answer 1", "2: answer 2"]
-
-
-def test_an_answer_counts_once(loans_csv: Path, home: Path) -> None:
-    """From Python: an id nobody asked is refused; the same answer once more changes nothing and the log says so."""
-    options = ["--target", "default", "--candidates", "1", "--iterations", "1", "--folds", "2", "--time-limit", "120"]
-    asked = command("build", loans_csv, *options, "--review", "plan", "--json", home=home)
-    question = asked.json()["waiting"][0]["id"]
-    answer = {question: {"action": "reject", "reason": "something simpler, please"}}
-    with pytest.raises(modelwright.ModelwrightError, match="no open question has the id 'nonsense'"):
-        modelwright.resume(answers={"nonsense": answer[question]})
-    run = modelwright.resume(answers=answer)
-    assert run.status == "waiting"
-    other = run.waiting[0]["id"]
-    assert other != question
-    again = modelwright.resume(answers=answer)
-    assert (again.status, again.waiting[0]["id"]) == ("waiting", other)
-    told = [event["text"] for event in modelwright.open_run().log()]
-    assert [text for text in told if f"{question} was answered already" in text]
