@@ -31,7 +31,7 @@ GRANTED = 1.5
 """Times as long as predicted that a fold may take before its even share of the time counts."""
 SAVING = 0.8
 """Seconds that starting a job and saving its model add to a fit."""
-PATIENCE = 0.3
+PATIENCE = 0.5
 """Share of the limit a fold may take, whatever is left of the search, while there is nothing to release yet."""
 MOST_RESERVED = 0.4
 """Share of the limit that is kept back at most for final fits."""
