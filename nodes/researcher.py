@@ -15,6 +15,9 @@ from tools.search.asking import brief_of
 from tools.search.sizing import sized, sizing_of
 from tools.workbench import Workbench
 
+SHORT_SECONDS = 5.0
+"""Seconds of search below which there is time for one round of programs and no more."""
+
 
 def researcher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     """Ask the expert (and the builtin one, when its candidates compete) for plans, from profile, findings and lessons."""
@@ -33,7 +36,7 @@ def researcher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         task=task,
         profile=profile,
         iteration=iteration,
-        count=len(operations) or desk.settings.candidates,
+        count=len(operations) or _drafts(desk, known["seconds_left"]),
         seconds_left=known["seconds_left"],
         jobs=known["jobs"],
         tried=[brief_of(one) for one in sorted(candidates, key=lambda one: (one.iteration, one.id))],
@@ -103,3 +106,8 @@ def _named(answers: list[Plans], iteration: int, taken: set[str]) -> list[Plan]:
 def _longest_first(plans: list[Plan], *, first: bool) -> list[Plan]:
     """Later iterations begin with what takes longest, so that no slot waits long for the last one; drafts keep their rank."""
     return plans if first else sorted(plans, key=lambda plan: -plan.estimate_seconds)
+
+
+def _drafts(desk: Workbench, seconds: float) -> int:
+    """How many plans to ask for: no more than run at once where the search is over after that."""
+    return min(desk.slots, desk.settings.candidates) if seconds < SHORT_SECONDS else desk.settings.candidates

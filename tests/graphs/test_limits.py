@@ -123,10 +123,12 @@ def test_attempts_hold_and_a_build_without_a_model_fails(loans_csv: Path, home: 
 
 
 def test_a_short_time_limit_ends_with_a_release(loans_csv: Path, home: Path) -> None:
-    """Whatever could be trained is released, and the reason for stopping is told."""
-    done = modelwright("build", loans_csv, "--target", "default", "--time-limit", "12", "--json", home=home)
+    """No more is planned than runs at once, what could be trained is released, and the reason for stopping is told."""
+    arguments = ["--target", "default", "--time-limit", "12", "--jobs", "2", "--json"]
+    done = modelwright("build", loans_csv, *arguments, home=home)
     assert done.code == 0, done.err
     one = done.json()
+    assert one["candidates"] <= 2
     assert one["decision"] == "time used up"
     assert Path(one["folder"]).is_dir()
     assert Path(one["report"]).is_file()

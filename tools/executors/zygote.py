@@ -56,6 +56,7 @@ CORE = (
     f"{PORTABLE}.saving",
 )
 LAZY = (
+    "skops.io",
     "sklearn.kernel_approximation",
     "sklearn.cluster",
     "matplotlib",
@@ -67,7 +68,6 @@ LAZY = (
     "requests",
     "sklearn.utils._testing",
     "skrub",
-    "skops.io",
 )
 """Imported one by one after `ready`, whenever no request waits. What skrub brings comes in pieces before it, since a
 request that arrives during an import waits for its end."""
