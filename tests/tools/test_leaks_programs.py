@@ -23,7 +23,7 @@ from tools.leaks.canary import NAME as CANARY
 from tools.leaks.canary import check_canary, shuffled
 from tools.leaks.jobs import run_fold
 from tools.leaks.others import REFIT, TOGETHER
-from tools.leaks.trials import run_trials
+from tools.leaks.trials import most_in_need, run_trials
 from tools.profiling.profile import profile_table
 from tools.reproducing import NAME as REPRODUCIBLE
 from tools.splits import deal, prepare
@@ -220,6 +220,26 @@ def test_without_time_each_check_says_that_it_was_skipped(held: tuple[Workbench,
     assert {check.status for check in checks if check.name != TOGETHER} == {"skipped"}
     assert all("takes about 500.0 s" in check.detail for check in checks if check.name in {REFIT, CANARY})
     assert len(bench.desk.journal.entries()) <= before + 3
+
+
+def test_the_heaviest_program_that_can_be_fitted_again_is_checked() -> None:
+    """A costly one makes way for a lighter one of the same origin, never a model's program for a recipe's."""
+
+    def one(name: str, seconds: float, expert: str = "builtin") -> Candidate:
+        return Candidate(
+            id=name,
+            iteration=0,
+            plan=Plan(id=name, title=name, rationale=""),
+            status="done",
+            expert=expert,
+            fit_seconds=seconds,
+        )
+
+    costly, quick, free = one("costly", 50.0), one("quick", 1.0), one("free", 50.0, "openai:x")
+    assert most_in_need([costly, quick], 100.0).id == "costly"
+    assert most_in_need([costly, quick], 10.0).id == "quick"
+    assert most_in_need([costly, quick], 0.1).id == "costly"
+    assert most_in_need([free, quick], 10.0).id == "free"
 
 
 def test_a_costly_fit_is_tried_on_fewer_rows(held: tuple[Workbench, asyncio.Runner]) -> None:

@@ -25,6 +25,8 @@ from tools.subsample import as_trained
 from tools.training import final_fit_seconds
 from tools.workbench import Workbench
 
+PUBLISHING = 3.0
+"""Seconds that sealed test, release and report take beside the last fits."""
 SHARE = 0.08
 """Share of the limit that checks with jobs may take, …"""
 MOST_SECONDS = 120.0
@@ -46,28 +48,44 @@ async def run_trials(
     whatever it costs. Every check is there in the result, a skipped one with the reason.
     """
     heads = _in_order(chosen)
+    spare = _spare(desk, chosen)
     if not full:
-        heads = heads[:1]
+        heads = [most_in_need(heads, spare)]
     fitted = {member.candidate: member for member in members}
     until = time.monotonic() + review_seconds(desk, chosen)
     results: list[Result] = []
     for candidate in heads:
         seen = as_trained(desk, prepared, candidate.plan.rows)
-        results += await _of_one(desk, task, seen, candidate, fitted.get(candidate.id), until, full=full)
+        results += await _of_one(desk, task, seen, candidate, fitted.get(candidate.id), until, spare, full=full)
     checks = _merged([check for check, _ in results]) if len(heads) > 1 else [check for check, _ in results]
     return checks, [finding for _, findings in results for finding in findings]
 
 
 def review_seconds(desk: Workbench, chosen: Sequence[tuple[Candidate, float]]) -> float:
     """Seconds the checks with jobs may take: a small share of the limit, without what publishing still needs."""
+    return max(0.0, min(SHARE * desk.budget.total, MOST_SECONDS, _spare(desk, chosen) - LEAST_RESERVED + PUBLISHING))
+
+
+def _spare(desk: Workbench, chosen: Sequence[tuple[Candidate, float]]) -> float:
+    """Seconds that were left when the review began, without what the last fits and publishing still need."""
     later = final_fit_seconds(desk, [refit_seconds(one) for one, _ in chosen]) if desk.settings.refit == "all" else 0.0
-    spare = _left(desk, chosen[0][0]) - LEAST_RESERVED - later
-    return max(0.0, min(SHARE * desk.budget.total, MOST_SECONDS, spare))
+    return _left(desk, chosen[0][0]) - PUBLISHING - later
 
 
 def _in_order(chosen: Sequence[tuple[Candidate, float]]) -> list[Candidate]:
     """Programs that a model or a person wrote before those of recipes, then by weight."""
     return [one for one, _ in sorted(chosen, key=lambda pair: (pair[0].expert == "builtin", -pair[1]))]
+
+
+def most_in_need(heads: list[Candidate], spare: float) -> Candidate:
+    """The first of them, or where there is no time to fit it again the next one that a model wrote as it did, or a recipe."""
+    alike = [one for one in heads if (one.expert == "builtin") == (heads[0].expert == "builtin")]
+    return next((one for one in alike if _repeating(one) <= spare), heads[0])
+
+
+def _repeating(candidate: Candidate) -> float:
+    """Seconds of fitting the first fold again with the settings it found."""
+    return refit_seconds(candidate) + START
 
 
 async def _of_one(
@@ -77,6 +95,7 @@ async def _of_one(
     candidate: Candidate,
     member: ReleaseMember | None,
     until: float,
+    spare: float,
     *,
     full: bool,
 ) -> list[Result]:
@@ -96,7 +115,7 @@ async def _of_one(
         return await canary.check_canary(desk, task, prepared, candidate, seconds=seconds, full=full)
 
     first, (second, reproducible), third = await asyncio.gather(
-        together(), _refit(desk, task, prepared, candidate, left(), full=full), shuffled()
+        together(), _refit(desk, task, prepared, candidate, max(left(), spare), full=full), shuffled()
     )
     return [first, second, (reproducible, []), third]
 
@@ -104,8 +123,11 @@ async def _of_one(
 async def _refit(
     desk: Workbench, task: Task, prepared: Prepared, candidate: Candidate, seconds: float, *, full: bool
 ) -> tuple[Result, Check]:
-    """The refit comparison; the plain repetition only where that leaves a question, or there is no time for saying more."""
-    if not full and candidate.fit_seconds + START > max(seconds, _repetition_seconds(desk, candidate)):
+    """The refit comparison; the plain repetition only where that leaves a question.
+
+    seconds: all that can be spared, since this also tells whether the program repeats itself, which matters most.
+    """
+    if not full and _repeating(candidate) > seconds:
         why = f"a fit takes about {candidate.fit_seconds:.1f} s, more than is left for it"
         return skipped(others.REFIT, why), Check(name=REPRODUCIBLE, status="skipped", detail=why, extent="skipped")
     result, repeated = await others.check_refit(desk, task, prepared, candidate)
@@ -113,13 +135,6 @@ async def _refit(
         return result, Check(name=REPRODUCIBLE, status="passed", detail=result[0].detail)
     reproducible = await check_reproducible(desk, task, prepared, candidate, anyway=full)
     return others.not_reproducible(result, reproducible), reproducible
-
-
-def _repetition_seconds(desk: Workbench, candidate: Candidate) -> float:
-    """Seconds one more fit may take since it also tells whether the program repeats itself, which matters most."""
-    return (
-        candidate.fit_seconds + START if 3 * candidate.fit_seconds + LEAST_RESERVED <= _left(desk, candidate) else 0.0
-    )
 
 
 def _left(desk: Workbench, candidate: Candidate) -> float:
