@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from state.records import Record
-from state.task import FeatureKind
+from state.task import FeatureKind, TaskKind
 
 Suspicion = Literal[
     "identifier",
@@ -51,7 +51,7 @@ class TargetProfile(Record):
     """Classification: label → rows, most frequent first (at most 50)."""
     stats: dict[str, Any] = Field(default_factory=dict)
     """Regression: as for a numeric column, with skew and share of zeros."""
-    looks_like: Literal["binary", "multiclass", "regression"]
+    looks_like: TaskKind
     evidence: str = ""
 
 

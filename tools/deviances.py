@@ -39,10 +39,10 @@ def deviance_score(name: str, y: Array, predictions: Array) -> float:
     if y.min() < 0 or (power == 2.0 and y.min() <= 0):
         return float("nan")
     if not name.startswith("d2_"):
-        return float(sk.mean_tweedie_deviance(y, positive(predictions), power=power))
+        return float(sk.mean_tweedie_deviance(y, positive(predictions), power=power))  # pyright: ignore[reportArgumentType]  # its stub forgets fractions
     if len(y) < 2 or np.ptp(y) == 0:
         return float("nan")
-    return float(sk.d2_tweedie_score(y, positive(predictions), power=power))
+    return float(sk.d2_tweedie_score(y, positive(predictions), power=power))  # pyright: ignore[reportArgumentType]  # as above
 
 
 def unit_deviances(y: Array, predictions: Array, power: float) -> Array:

@@ -38,7 +38,7 @@ def several_score(name: str, y: Array, p: Array) -> float:
     if name == "hamming_loss":
         return float((truth != said).mean())
     average = {"micro_f1": "micro", "label_f1": "macro"}[name]
-    return float(sk.f1_score(truth, said, average=average, zero_division=0))
+    return float(sk.f1_score(truth, said, average=average, zero_division=0))  # pyright: ignore[reportArgumentType]  # its stub forgets numbers
 
 
 def _one_value(name: str, y: Array, p: Array) -> float:

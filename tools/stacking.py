@@ -32,7 +32,7 @@ def can_stack(task: Task, parts: Mapping[str, OutOfFold]) -> bool:
 
 
 def fit_stack(
-    task: Task, labels: Array, parts: Mapping[str, OutOfFold], start: Mapping[str, float], *, rows: Array, seed: int = 0
+    task: Task, labels: Array, parts: Mapping[str, OutOfFold], start: Mapping[str, float], *, rows: Codes, seed: int = 0
 ) -> tuple[list[Member], Combination]:
     """Members and combination fitted to the predictions of some rows (positions that every part has).
 

@@ -138,7 +138,8 @@ def method_pool(
         {"kind": "repeat", "log": False, "season": season, "seasons": count, "damping": 0.0}
         for season, count in product(seasons[-1:] or [1], (1, 2, 3, 5))
     ]
-    for log, length in product(logs, [*short, *([1] if plain or not short else [])]):
+    lengths: list[int] = [*short, 1] if plain or not short else short
+    for log, length in product(logs, lengths):
         # Without a season a series may be a random walk; with one, a level that forgets everything fits accidents.
         rates_of_level = levels if length > 1 else [*levels, 1.0]
         for level, by_season, damping in product(

@@ -82,7 +82,7 @@ def few_directions(table: np.ndarray, most: int, seed: int) -> dict[str, np.ndar
     """The main directions of a table, at most so many, as {middle, directions (width, count)}."""
     count = max(1, min(most, len(table) - 1, table.shape[1]))
     found = PCA(count, svd_solver="randomized", random_state=seed).fit(table)
-    return {"middle": found.mean_, "directions": np.ascontiguousarray(found.components_.T)}
+    return {"middle": found.mean_, "directions": np.ascontiguousarray(np.asarray(found.components_).T)}
 
 
 def along(table: np.ndarray, found: Mapping[str, np.ndarray]) -> np.ndarray:
