@@ -55,7 +55,9 @@ def test_plans_are_edited_and_dropped_and_the_release_is_rejected(asked: Asked) 
     assert plans[0]["id"] in shown.out
     kept, edited, dropped = plans[0]["id"], plans[1]["id"], plans[2]["id"]
     change = ["--drop", dropped, "--set", f"{edited}.note=mine"]
-    answered = command_here("approve", "asked", *change, "--json", home=asked.home)
+    answered = modelwright(
+        "approve", "asked", *change, "--json", home=asked.home
+    )  # another process than the one that asked
     assert answered.code == 3, answered.err
     assert answered.json()["waiting"][0]["gate"] == "release"
     rows = {row["id"] for row in command_here("leaderboard", "asked", "--json", home=asked.home).json()}
