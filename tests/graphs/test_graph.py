@@ -7,6 +7,7 @@ import re
 import typing
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -40,8 +41,11 @@ def _earlier_children() -> None:
 
 def children() -> list[psutil.Process]:
     """Processes begun since the test began, at any depth."""
-    new = [child for child in psutil.Process().children() if child.pid not in _there_before]
-    return [*new, *(below for child in new for below in child.children(recursive=True))]
+    found = [child for child in psutil.Process().children() if child.pid not in _there_before]
+    for child in tuple(found):
+        with suppress(psutil.NoSuchProcess):  # it ended while we looked
+            found += child.children(recursive=True)
+    return found
 
 
 def drawing() -> str:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.conformance.executor import ExecutorConformance, is_running, run, wai
 from tests.support.programs import LOGISTIC, learning_job, limits, script_job
 from tests.support.tiers import TIERS
 from tools.artifacts import FolderArtifacts
+from tools.executors.folders import JobFolders
 from tools.executors.process import ProcessExecutor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -329,6 +331,26 @@ def test_a_failed_program_is_not_run_again_after_a_kill(tmp_path: Path) -> None:
     finally:
         executor.close()
     assert (again.status, again.error) == ("error", first["error"])
+
+
+def test_a_dead_owner_is_dead_however_many_look(tmp_path: Path) -> None:
+    """A sweep that asks whether an owner lives is never taken for it by who asks at the same moment."""
+    dead, one, another = (JobFolders(tmp_path) for _ in range(3))
+    os.close(dead._lock)  # as the kernel does it for a process that was killed
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            another._is_owner_alive(dead.owner)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        assert not any(one._is_owner_alive(dead.owner) for _ in range(5_000))
+    finally:
+        stop.set()
+        looking.join()
+    assert one._is_owner_alive(another.owner)
 
 
 def test_closing_ends_running_and_waiting_jobs(artifacts: FolderArtifacts, tmp_path: Path) -> None:

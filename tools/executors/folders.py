@@ -40,8 +40,7 @@ class JobFolders:
         self.root = root
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.owner = uuid.uuid4().hex[:12]
-        self._lock = os.open(root / f"{self.owner}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = _own(root / f"{self.owner}.lock")
         self._number = 0
         self._handed_out: list[tuple[float, Path, bool]] = []
         """When, which attempt, and whether it failed."""
@@ -146,12 +145,23 @@ class JobFolders:
         except OSError:
             return False
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared, so that two who look at the same moment do not take each other for the owner.
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         finally:
             os.close(lock)
         return False
+
+
+def _own(path: Path) -> int:
+    """A handle that holds the lock file at `path`, which is made."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if path.exists():
+            return handle
+        os.close(handle)  # a sweep saw it unlocked in the moment before and removed it
 
 
 def is_usable(receipt: dict[str, Any] | None, key: str) -> bool:
