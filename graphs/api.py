@@ -295,11 +295,19 @@ class Run:
         """Open questions, each with id, gate, question and what it is about; empty unless the run waits."""
         if self.status != "waiting":
             return []
-        asked = [event["data"] for event in self.log() if event["kind"] in {"ask", "answer", "migrated"}]
-        last_answer = max(
-            (index for index, one in enumerate(asked) if "answer" in one or one.get("asks_anew")), default=-1
-        )
-        return [one for one in asked[last_answer + 1 :] if "id" in one]
+        still: dict[str, dict[str, Any]] = {}
+        given: set[str] = set()
+        for event in self.log():
+            kind, one = event["kind"], event["data"]
+            if kind == "answer" or (kind == "migrated" and one.get("asks_anew")):
+                still, given = {}, set()
+            elif kind == "given":
+                given.add(one["id"])
+            elif kind == "ask":
+                # Put once more under another id when the answer that was given could not be carried out.
+                still = {name: kept for name, kept in still.items() if name not in given}
+                still[one["id"]], given = one, set()
+        return list(still.values())
 
     def approve(self, gate: str | None = None, **answer: Any) -> Run:
         """Answer the open question with approve, and go on: keep=[…], drop=[…], edit=[…], add=[…], reason=…"""

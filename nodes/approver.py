@@ -10,6 +10,7 @@ from state.candidate import Candidate, Plan
 from state.modeling import ModelingState
 from tools.crash import crash_point
 from tools.decisions import decide, decided
+from tools.planchecks import unwritable
 from tools.workbench import Workbench
 
 Ask = Callable[[dict[str, Any], type], Any]
@@ -26,8 +27,11 @@ def approve_plan(state: ModelingState, desk: Workbench, ask: Ask) -> dict[str, A
     if "plan" in desk.settings.review:
         subject = {"iteration": state["iteration"], "plans": state["plans"], "rejected": _rejections(desk)}
         given = decided(desk, "plan answer", subject, for_good=True)
-        question = _plan_question(state, plans)
-        answer, plans = _approved(question, plans, ask if given is None else lambda *_: given)
+        if given is None:
+            answer, plans = _approved(state, desk, plans, ask)
+        else:
+            answer = PlanAnswer.model_validate(given)
+            plans = plans if answer.action == "reject" else apply_answer(plans, answer)
         decide(desk, "plan answer", subject, answer.plain, for_good=True)
         desk.say("answer", "approver", gate="plan", answer=answer.plain())
         crash_point("after-answer")
@@ -58,16 +62,23 @@ def _rejections(desk: Workbench) -> int:
     return sum(1 for one in answers if one["gate"] == "plan" and one["answer"]["action"] == "reject")
 
 
-def _approved(question: dict[str, Any], plans: list[Plan], ask: Ask) -> tuple[PlanAnswer, list[Plan]]:
+def _approved(state: ModelingState, desk: Workbench, plans: list[Plan], ask: Ask) -> tuple[PlanAnswer, list[Plan]]:
     """Ask until the answer can be carried out; what was wrong with the last one stands in the next question."""
+    question = _plan_question(state, plans)
+    task, _, profile = desk.framed(state["brief"])
     while True:
         answer = PlanAnswer.model_validate(ask(question, PlanAnswer))
         if answer.action == "reject":
             return answer, plans
         try:
-            return answer, apply_answer(plans, answer)
+            chosen = apply_answer(plans, answer)
         except ValueError as problem:
             question = {**question, "problem": str(problem)}
+            continue
+        wrong = unwritable([plan for plan in chosen if plan not in plans], task, profile)
+        if not wrong:
+            return answer, chosen
+        question = {**question, "problem": "; ".join(f"{one.where}: {one.what} ({one.cure})" for one in wrong)}
 
 
 def _plan_question(state: ModelingState, plans: list[Plan]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -74,5 +75,14 @@ def _edited(plan: Plan, edit: PlanEdit | None) -> Plan:
         return plan
     changes = {name: value for name, value in edit.model_dump(exclude={"id", "params"}).items() if value is not None}
     if edit.params is not None:
-        changes["params"] = {**plan.params, **edit.params}
+        changes["params"] = with_params(plan.params, edit.params)
     return plan.but(**changes)
+
+
+def with_params(params: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with changes put over them; of a group of parameters, too, what is not named stays."""
+    result = dict(params)
+    for name, value in changes.items():
+        old = result.get(name)
+        result[name] = with_params(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result

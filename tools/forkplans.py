@@ -7,12 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from state.answers import with_params
 from state.brief import Brief
 from state.candidate import Plan
-from state.errors import ExpertError, InputError, Problem, UsageError
+from state.errors import InputError, Problem, UsageError
 from state.profile import Profile
 from tools.artifacts import ArtifactStore
 from tools.forking import Origin
+from tools.planchecks import unwritable
 from tools.store import open_run_log
 
 Given = Mapping[str, Any] | Plan | Sequence[Mapping[str, Any] | Plan]
@@ -76,7 +78,7 @@ def _plan(given: Mapping[str, Any] | Plan, before: list[Plan], problems: list[Pr
             problems.append(Problem(f"no plan is called {name!r}", where="plan.id", cure=f"there are {known}"))
             return None
         if isinstance(fields.get("params"), Mapping):
-            fields["params"] = {**base["params"], **fields["params"]}
+            fields["params"] = with_params(base["params"], fields["params"])
         fields = {**base, **fields}
     try:
         return Plan.model_validate(fields)
@@ -109,18 +111,7 @@ def _clashes(origin: Origin, before: list[Plan], plans: list[Plan]) -> list[Prob
 
 
 def _unwritable(origin: Origin, plans: list[Plan], artifacts: ArtifactStore) -> list[Problem]:
-    """What the builtin writer refuses in plans that name a recipe, so that it is known before anything is forked."""
-    from tools.recipes.catalogue import write_program
-
     brief = Brief.model_validate(artifacts.get_json(origin.main_values()["brief"]))
     if brief.task is None or brief.profile is None:
         return []
-    profile = Profile.model_validate(artifacts.get_json(brief.profile))
-    problems = []
-    for plan in plans:
-        try:
-            if plan.recipe:
-                write_program(plan, brief.task, profile)
-        except ExpertError as error:
-            problems.append(Problem(error.message, where=plan.id, cure=error.hint))
-    return problems
+    return unwritable(plans, brief.task, Profile.model_validate(artifacts.get_json(brief.profile)))

@@ -35,7 +35,7 @@ def _answer(question: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"action": given["action"], "reason": given["reason"]}
     if question["gate"] == "plan" and given["action"] == "approve":
         added = _json_file(given["add"]) if given["add"] is not None else []
-        answer |= {"keep": given["keep"], "drop": given["drop"], "edit": edits_of(given["edit"])}
+        answer |= {"keep": given["keep"], "drop": given["drop"], "edit": edits_of(given["edit"], question["plans"])}
         answer["add"] = added if isinstance(added, list) else [added]
     return answer
 
@@ -49,13 +49,17 @@ def _json_file(path: Path) -> Any:
         raise InputError(Problem(f"no valid JSON: {error}", where=str(path))) from None
 
 
-def edits_of(texts: list[str]) -> list[dict[str, Any]]:
-    """`plan.param=value` texts as PlanEdit data; the value is JSON where it can be, else text."""
+def edits_of(texts: list[str], plans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`plan.param=value` texts as PlanEdit data; the value is JSON where it can be, else text.
+
+    plans: those of the question, {id, params, …}. A parameter of a group is named `plan.group.param`, or without its group
+    where only one has it.
+    """
     edits: dict[str, dict[str, Any]] = {}
     for text in texts:
         place, equals, value = text.partition("=")
-        plan, dot, name = place.rpartition(".")
-        if not equals or not dot:
+        plan, dot, name = place.partition(".")
+        if not equals or not dot or not name:
             raise UsageError(
                 f"--set takes PLAN.PARAM=VALUE, not {text!r}", hint="for instance --set i0-boosting.learning_rate=0.05"
             )
@@ -63,8 +67,21 @@ def edits_of(texts: list[str]) -> list[dict[str, Any]]:
             parsed = json.loads(value)
         except json.JSONDecodeError:
             parsed = value
-        edits.setdefault(plan, {"id": plan, "params": {}})["params"][name] = parsed
+        params: dict[str, Any] = next((one.get("params") or {} for one in plans if one["id"] == plan), {})
+        place_in = edits.setdefault(plan, {"id": plan, "params": {}})["params"]
+        *groups, last = _path(name, params)
+        for group in groups:
+            place_in = place_in.setdefault(group, {})
+        place_in[last] = parsed
     return list(edits.values())
+
+
+def _path(name: str, params: dict[str, Any]) -> list[str]:
+    """The groups and the name of a parameter."""
+    if "." in name or name in params:
+        return name.split(".")
+    groups = [group for group, values in params.items() if isinstance(values, dict) and name in values]
+    return [*groups, name] if len(groups) == 1 else [name]
 
 
 def checked_answer(question: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
@@ -166,5 +183,5 @@ def _typed(question: dict[str, Any], word: str, console: Any) -> dict[str, Any]:
         names = [numbered.get(part.strip(), part.strip()) for part in rest.split(",") if part.strip()]
         return {"action": "approve", "keep" if letter == "k" else "drop": names}
     if question["gate"] == "plan" and letter == "e":
-        return {"action": "approve", "edit": edits_of(rest.split())}
+        return {"action": "approve", "edit": edits_of(rest.split(), question["plans"])}
     raise UsageError(f"{word!r} is no answer", hint="y, k 1,3, d 2, e PLAN.PARAM=VALUE, n or l")
