@@ -11,16 +11,24 @@ from state.questions import ProgramQuestion, RepairQuestion
 from tools.experts import Expert
 from tools.experts.fallback import ask_and_name
 from tools.program import check_program
+from tools.search.lineage import going_on, parents_of
 from tools.workbench import Workbench
 
 
 def engineer(state: BranchState, desk: Workbench) -> dict[str, Any]:
-    """Write the program of the plan; with problems from check or runner, write it again."""
+    """Write the program of the plan; with problems from check or runner, write it again.
+
+    A first look that goes on to more rows keeps its program: nobody is asked, and nothing is paid.
+    """
     plan = Plan.model_validate(desk.artifacts.get_json(state["plan"]))
     task, _, profile = desk.framed(state["brief"])
-    problems = state.get("problems", [])
+    problems, candidates = state.get("problems", []), desk.log.candidates() if plan.parent else {}
+    look = None if problems else going_on(plan, candidates)
+    if look is not None:
+        desk.record(_running(state, plan, look.expert), "engineer")
+        return {"program": look.program, "expert": look.expert, "problems": []}
     expert = _writer(desk, plan)
-    desk.record(_running(state, plan, expert), "engineer")
+    desk.record(_running(state, plan, expert.name), "engineer")
     try:
         if problems and state.get("program"):
             question = RepairQuestion(
@@ -33,7 +41,9 @@ def engineer(state: BranchState, desk: Workbench) -> dict[str, Any]:
             )
             answer, author = ask_and_name(expert, question)
         else:
-            answer, author = ask_and_name(expert, ProgramQuestion(task=task, profile=profile, plan=plan))
+            parents = parents_of(plan, candidates, desk.artifacts)
+            first = ProgramQuestion(task=task, profile=profile, plan=plan, parents=parents)
+            answer, author = ask_and_name(expert, first)
     except ExpertError as error:
         return _given_up(state, desk, plan, expert, str(error))
     return {"program": desk.artifacts.put_text(answer.code), "expert": author, "problems": []}
@@ -74,17 +84,17 @@ def _writer(desk: Workbench, plan: Plan) -> Expert:
     return desk.builtin if plan.recipe and desk.settings.builtin_candidates else desk.expert("engineer")
 
 
-def _running(state: BranchState, plan: Plan, expert: Expert) -> Candidate:
+def _running(state: BranchState, plan: Plan, expert: str) -> Candidate:
     return Candidate(
         id=state["candidate_id"],
         iteration=state["iteration"],
         plan=plan,
         status="running",
         attempts=[Attempt.model_validate(attempt) for attempt in state.get("attempts", [])],
-        expert=expert.name,
+        expert=expert,
     )
 
 
 def _given_up(state: BranchState, desk: Workbench, plan: Plan, expert: Expert, reason: str) -> dict[str, Any]:
-    candidate = _running(state, plan, expert).but(status="failed", reason=f"no program was written: {reason}")
+    candidate = _running(state, plan, expert.name).but(status="failed", reason=f"no program was written: {reason}")
     return {"finished": True, "expert": expert.name, "candidates_version": desk.record(candidate, "engineer")}

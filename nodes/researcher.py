@@ -11,7 +11,9 @@ from state.search import Operation
 from state.task import TaskKind
 from tools.decisions import decide
 from tools.memory import recall
+from tools.recipes.freely import freely
 from tools.search.asking import brief_of
+from tools.search.lineage import grounded
 from tools.search.sizing import sized, sizing_of
 from tools.workbench import Workbench
 
@@ -50,7 +52,8 @@ def researcher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     answers = _ask(desk, question)
     named = _named(answers, iteration, {candidate.id for candidate in candidates})
     size = sizing_of(desk, task, prepared, candidates, named, question.seconds_left)
-    plans = _longest_first([sized(plan, size, task, prepared) for plan in named], first=not candidates)
+    grounds = [grounded(plan, question.findings) for plan in named]
+    plans = _longest_first([sized(plan, size, task, prepared) for plan in grounds], first=not candidates)
     desk.say(
         "plans",
         "researcher",
@@ -77,16 +80,31 @@ def _circumstances(desk: Workbench, kind: TaskKind, traits: list[str]) -> dict[s
 
 
 def _ask(desk: Workbench, question: PlanQuestion) -> list[Plans]:
-    """The answers of the configured expert and, beside an LLM, of the builtin one, so that every run has a floor."""
+    """The answers of the configured expert and, beside an LLM, of the builtin one, so that every run has a floor.
+
+    First looks that go on are planned by rule, each once and whoever wrote them: that is the same program, and no
+    question to a model.
+    """
     expert = desk.expert("researcher")
+    looks = [one for one in question.operations if one.aim == "promote"]
+    if looks:
+        others = [one for one in question.operations if one.aim != "promote"]
+        answer = (expert if expert.name == "builtin" else desk.builtin).ask(_only(question, looks))
+        return [answer, *(_ask(desk, _only(question, others)) if others else [])]
     answers = [expert.ask(question)]
     if desk.settings.expert_for("researcher") != "builtin" and desk.settings.builtin_candidates:
         answers.append(desk.builtin.ask(question))
     elif desk.settings.expert_for("engineer") != "builtin" and expert.name == "builtin":
-        free = [plan.but(id=f"{plan.id}-written", recipe="") for plan in answers[0].plans]
+        free = freely(question)
+        own = answers[0].plans[: question.count - len(free)]
+        free += [plan.but(id=f"{plan.id}-written", recipe="") for plan in own]
         both = [*answers[0].plans, *free] if desk.settings.builtin_candidates else free
         answers = [answers[0].but(plans=[plan.plain() for plan in both])]
     return answers
+
+
+def _only(question: PlanQuestion, operations: list[Operation]) -> PlanQuestion:
+    return question.model_copy(update={"operations": operations, "count": len(operations)})
 
 
 def _named(answers: list[Plans], iteration: int, taken: set[str]) -> list[Plan]:

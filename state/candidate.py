@@ -41,6 +41,8 @@ class Plan(Record):
     """Folds it is run on, the same for all plans of a run; 0 is all. Set by the framework."""
     cites: list[str] = Field(default_factory=list)
     """Ids of the findings this plan answers."""
+    grounds: list[str] = Field(default_factory=list)
+    """What these findings say, for whoever writes the program. Set by the framework."""
     representation: str = ""
     """How the data is encoded."""
     architecture: str = ""
@@ -209,7 +211,6 @@ StopReason = Literal[
     "time used up",
     "nothing left to try",
     "no candidate survived",
-    "paused by the person",
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from state.candidate import Attempt, Finding, IterationPlan, Plan
+from state.candidate import Attempt, Finding, IterationPlan, Plan, Score, Status
 from state.profile import Profile
 from state.records import Record
 from state.search import Operation
@@ -40,6 +40,19 @@ class Review(Answer):
     concerns: list[str] = Field(default_factory=list)
 
 
+class Parent(Record):
+    """An earlier candidate that a plan builds on, as the writer of its program is shown it."""
+
+    id: str
+    title: str
+    status: Status
+    score: Score | None = None
+    problem: str = ""
+    """Why it failed or was dropped."""
+    code: str
+    """Its program's text."""
+
+
 A = TypeVar("A", bound=Answer, covariant=True)
 
 
@@ -66,7 +79,7 @@ class PlanQuestion(Question[Plans]):
     jobs: int
     tried: list[dict[str, Any]] = Field(default_factory=list)
     """Earlier candidates in brief: {id, title, recipe, params, status, score, seconds, fit_seconds, error, operator, parent,
-    rows, cites}."""
+    rows, cites, representation, architecture, training}."""
     findings: list[Finding] = Field(default_factory=list)
     feedback: list[str] = Field(default_factory=list)
     """What a person answered when rejecting earlier plans."""
@@ -87,6 +100,8 @@ class ProgramQuestion(Question[Program]):
     task: Task
     profile: Profile
     plan: Plan
+    parents: list[Parent] = Field(default_factory=list)
+    """What the plan builds on: its parent, and for a crossover the other one after it; none for a draft."""
 
 
 class RepairQuestion(Question[Program]):

@@ -25,7 +25,7 @@ from tools.store import open_run_log
 
 _CONTEXT = 2
 """Lines around a change in a program."""
-_NO_PLAN = ("id", "estimate_seconds", "cites", "rationale")
+_NO_PLAN = ("id", "estimate_seconds", "cites", "grounds", "rationale")
 """Fields of a plan that do not say what is done."""
 
 

@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from state.profile import ColumnProfile, Profile
-from state.questions import Question
+from state.questions import Parent, PlanQuestion, Question
 from state.records import to_plain
 from state.task import Task
 from tools.experts.redaction import clean, shorten
@@ -22,13 +22,16 @@ FULL_COLUMNS = 60
 """Columns described in full; of further ones only name and kind are shown, and of very many only the count."""
 NAMED_COLUMNS = 240
 LABELS = 100
+CANDIDATES = 60
+PROGRAM = 24_000
+"""Characters shown of a program that a plan builds on; of a longer one the start and the end."""
 _NAME = 200
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
 _LONG_NUMBER = re.compile(r"\+?\d{9,}")
 
 
 def excerpt(question: Question[Any]) -> dict[str, Any]:
-    """The question as plain data fit for a prompt: every field, capped; `code` alone stays whole."""
+    """The question as plain data fit for a prompt: every field, capped; `code` alone, which is to be mended, stays whole."""
     facts: dict[str, Any] = {}
     for name in type(question).model_fields:
         value = getattr(question, name)
@@ -40,11 +43,31 @@ def excerpt(question: Question[Any]) -> dict[str, Any]:
             facts[name] = clean(value)
         elif name == "members":  # their programs are what an inference program is written from
             facts[name] = [capped(member, text=40_000) for member in value]
+        elif isinstance(question, PlanQuestion) and name == "tried":
+            facts[name] = _tried(question)
+        elif name == "parents":
+            facts[name] = [_parent(parent) for parent in value]
         elif name == "problems":
             facts[name] = [shorten(clean(problem), 4_000) for problem in value[:12]]
         else:
             facts[name] = capped(value, text=1_200, items=60)
     return facts
+
+
+def _tried(question: PlanQuestion) -> list[Any]:
+    """Earlier candidates: those the operations build on, and of the others the newest."""
+    named = {name for operation in question.operations for name in operation.parents}
+    places = range(len(question.tried))
+    kept = sorted(places, key=lambda place: (question.tried[place].get("id") not in named, -place))[:CANDIDATES]
+    left = len(places) - len(kept)
+    shown: list[Any] = capped([question.tried[place] for place in sorted(kept)], text=1_200, items=CANDIDATES)
+    return ([f"… {left} earlier ones"] if left else []) + shown
+
+
+def _parent(parent: Parent) -> dict[str, Any]:
+    """An earlier program, and what is known of it. The end of a traceback may quote a value of the table."""
+    facts = capped({**parent.model_dump(exclude={"code"}), "problem": masked(parent.problem)})
+    return {"facts": facts, "code": shorten(clean(parent.code), PROGRAM)}
 
 
 def task_excerpt(task: Task) -> dict[str, Any]:

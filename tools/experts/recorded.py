@@ -15,7 +15,8 @@ from tools.experts.exchange import Exchange, answer_of
 
 A = TypeVar("A", bound=Answer)
 
-_NAMED = frozenset({"task", "profile", "code", "members"})  # long, and stored elsewhere: the record names their content
+_NAMED = frozenset({"task", "profile", "code", "members", "parents"})
+"""Long, and stored elsewhere: the record names their content."""
 
 
 class ExchangeLog(Protocol):

@@ -16,6 +16,7 @@ import json_repair
 from pydantic import ValidationError
 
 from state.questions import Answer, PlanQuestion, Program, Question, RepairQuestion
+from state.search import Operation
 from tools.experts.redaction import clean
 from tools.experts.schemas import decode
 from tools.syntax import parse_source
@@ -115,10 +116,25 @@ def _prepare_plans(data: dict[str, Any], question: PlanQuestion, *, free: bool) 
         data["iteration_plan"] = {**data["iteration_plan"], "iteration": question.iteration}
     if isinstance(data.get("plans"), list):
         taken = {str(earlier.get("id")) for earlier in question.tried}
-        data["plans"] = [
-            _prepare_plan(plan, question.iteration, taken, free) for plan in data["plans"][: question.count]
-        ]
+        plans = [_prepare_plan(plan, question.iteration, taken, free) for plan in data["plans"][: question.count]]
+        if question.operations:  # that there are too few is told by `_plan_problems`
+            pairs = zip(plans, question.operations, strict=False)
+            plans = [_held(plan, operation, question) for plan, operation in pairs]
+        data["plans"] = plans
     return data
+
+
+def _held(plan: Any, operation: Operation, question: PlanQuestion) -> Any:
+    """A plan held to the operation it is for: what it builds on is the search's to say. A model may cite more."""
+    if not isinstance(plan, dict):
+        return plan
+    first, second = [*operation.parents, None, None][:2]
+    held = {**plan, "operator": operation.operator, "parent": first, "other": second, "rows": operation.rows}
+    open_ones = {finding.id for finding in question.findings}
+    asked = [one for one in operation.cites if one in open_ones]
+    if asked and isinstance(plan.get("cites"), list):
+        held["cites"] = [*asked, *(one for one in plan["cites"] if one not in asked)]
+    return held
 
 
 def _prepare_plan(plan: Any, iteration: int, taken: set[str], free: bool) -> Any:
@@ -133,7 +149,7 @@ def _prepare_plan(plan: Any, iteration: int, taken: set[str], free: bool) -> Any
         name, number = f"{base}-{number}", number + 1
     taken.add(name)
     settled = {**plan, "id": name, "parent": plan.get("parent") or None, "other": plan.get("other") or None}
-    settled |= {"without": "", "rows": 0, "folds": 0}
+    settled |= {"without": "", "rows": 0, "folds": 0, "grounds": []}
     return {**settled, "recipe": ""} if free else settled
 
 
@@ -170,6 +186,10 @@ def _syntax_problem(code: str) -> str | None:
 
 def _plan_problems(answer: dict[str, Any], question: PlanQuestion, recipes: Collection[str]) -> list[str]:
     problems = [] if answer["plans"] else [f"`plans` is empty; {question.count} plans are wanted"]
+    wanted = min(len(question.operations), question.count)
+    if 0 < len(answer["plans"]) < wanted:
+        said = f"`plans` has {len(answer['plans'])} of {wanted}"
+        problems.append(f"{said}; give one plan for each of the operations, in their order")
     findings = sorted(finding.id for finding in question.findings)
     tried = sorted(str(earlier["id"]) for earlier in question.tried if earlier.get("id"))
     for number, plan in enumerate(answer["plans"]):

@@ -50,12 +50,14 @@ class Room:
 
 
 def fulfilled(question: PlanQuestion, wishes: Wishes) -> list[Idea]:
-    """One idea for each operation, in their order; where one cannot be followed, the next best idea takes its place."""
+    """One idea for each operation, in their order; where one cannot be followed, the next best idea takes its place.
+
+    Promotions are no ideas: `tools.recipes.promoting` makes their plans.
+    """
     seen = tried_marks(question)
     ideas: list[Idea] = []
     for operation in question.operations:
-        made = _made(operation, question)
-        idea = next((one for one in made if operation.aim == "promote" or _is_new(one, operation, seen, wishes)), None)
+        idea = next((one for one in _made(operation, question) if _is_new(one, operation, seen, wishes)), None)
         if idea is not None:
             seen.add(idea.mark)
             ideas.append(_reasoned(idea, operation))
@@ -118,8 +120,6 @@ def _made(operation: Operation, question: PlanQuestion) -> Iterator[Idea]:
         yield milder(RECIPES[str(one["recipe"])], why, str(one["id"]), operation.cites, question)
     elif operation.operator == "crossover":
         yield from _crossings(parents[0], parents[1], question)
-    elif operation.aim == "promote":
-        yield _promoted(parents[0], operation, question)
     elif operation.aim == "ablation":
         yield from _ablations(parents[0], question)
     else:
@@ -164,22 +164,6 @@ def _ablations(one: dict[str, Any], question: PlanQuestion) -> Iterator[Idea]:
         if idea is not None:
             variant = replace(idea.variant, why=f"What {part.key} are worth: {one['id']} {part.title}.")
             yield replace(idea, variant=variant, without=part.key)
-
-
-def _promoted(one: dict[str, Any], operation: Operation, question: PlanQuestion) -> Idea:
-    """The same program on more rows."""
-    recipe = RECIPES[str(one["recipe"])]
-    base = recipe.variants(question.task, question.profile)[0]
-    variant = Variant(
-        key=f"{recipe.name}-more" if operation.rows else f"{recipe.name}-all",
-        title=str(one.get("title") or base.title),
-        why=f"The same on {f'{operation.rows:,} rows' if operation.rows else 'all rows'}.",
-        params=one.get("params") or base.params,
-        representation=base.representation,
-        architecture=base.architecture,
-        training=base.training,
-    )
-    return Idea(recipe, variant, parent=str(one["id"]), rows=operation.rows)
 
 
 def _crossings(one: dict[str, Any], other: dict[str, Any], question: PlanQuestion) -> Iterator[Idea]:

@@ -12,6 +12,7 @@ from tools.costs import costs_of, guess_of
 from tools.recipes.catalogue import applicable
 from tools.recipes.fulfilling import fulfilled
 from tools.recipes.improving import Idea, improvements
+from tools.recipes.promoting import promoted
 from tools.recipes.recipe import Recipe, Variant
 from tools.recipes.several import one_question
 from tools.recipes.wishes import Wishes, read_wishes
@@ -22,11 +23,19 @@ def propose(question: PlanQuestion) -> Plans:
     asked, question = question, one_question(question)
     wishes = read_wishes(question.feedback)
     later = question.iteration > 0 and any(one.get("score") is not None for one in question.tried)
-    ideas = (fulfilled if question.operations else improvements)(question, wishes) if later else []
-    plans = [_refined(idea, question) for idea in ideas[: question.count]] if later else _drafts(question, wishes)
+    plans = _later(question, wishes) if later else _drafts(question, wishes)
     if not plans:
         plans = _drafts(question, Wishes())
     return Plans(iteration_plan=_iteration_plan(asked, plans, later), plans=plans)
+
+
+def _later(question: PlanQuestion, wishes: Wishes) -> list[Plan]:
+    """What the operations ask for, promotions first; where none are asked for, what comes next by our own rules."""
+    going_on, rest = promoted(question)
+    if going_on and not rest.operations:
+        return going_on[: question.count]
+    ideas = (fulfilled if rest.operations else improvements)(rest, wishes)
+    return [*going_on, *(_refined(idea, question) for idea in ideas[: rest.count])]
 
 
 def ranked(question: PlanQuestion, wishes: Wishes) -> list[tuple[Recipe, float]]:
@@ -90,7 +99,6 @@ def _refined(idea: Idea, question: PlanQuestion) -> Plan:
         other=idea.other,
         cites=idea.cites,
         without=idea.without,
-        rows=idea.rows,
     )
 
 

@@ -38,6 +38,9 @@ def brief_of(candidate: Candidate) -> dict[str, Any]:
         "error": candidate.reason,
         "rows": plan.rows,
         "cites": plan.cites,
+        "representation": plan.representation,
+        "architecture": plan.architecture,
+        "training": plan.training,
     }
 
 
