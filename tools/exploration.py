@@ -17,12 +17,16 @@ Array = np.ndarray
 MOST_ROWS = 50_000
 """Rows that findings are looked for in, evenly spaced."""
 _MOST_SEGMENTS = 3
+_LATE = 4
+"""One part in so many, the last in time, is held against the rest, …"""
+_LEAST_IN_TIME = 80
+"""… from so many rows on."""
 
 
 def explore_predictions(
     task: Task, candidate: Candidate, part: OutOfFold, labels: Array, features: pd.DataFrame, *, prefix: str
 ) -> list[Finding]:
-    """Findings about errors of the out-of-fold predictions: bias, skew, spread, rare classes, confusions, segments.
+    """Findings about errors of the out-of-fold predictions: bias, skew, spread, rare classes, confusions, drift in time, segments.
 
     `prefix` begins every finding's id, so that ids stay unique over iterations.
     """
@@ -36,7 +40,9 @@ def explore_predictions(
         facts = _classification_facts(task, truth, part.values)
     else:
         facts = _regression_facts(truth.astype(float), part.values)
-    facts += _segments(task, _row_errors(task, truth, part.values), features.iloc[part.rows])
+    errors, seen = _row_errors(task, truth, part.values), features.iloc[part.rows]
+    facts += _drift(task, errors, seen)
+    facts += _segments(task, errors, seen)
     return [
         Finding(id=f"{prefix}{number}", source="predictions", candidate=candidate.id, **fact)
         for number, fact in enumerate(facts, start=1)
@@ -180,6 +186,23 @@ def _classification_facts(task: Task, truth: Array, values: Array) -> list[dict[
             }
         )
     return facts
+
+
+def _drift(task: Task, errors: Array, features: pd.DataFrame) -> list[dict[str, Any]]:
+    """Whether the latest rows, those most like the ones to come, are predicted clearly worse than the earlier ones."""
+    if task.time_column is None or task.time_column not in features or len(errors) < _LEAST_IN_TIME:
+        return []
+    times = features[task.time_column]
+    order = np.argsort(times.to_numpy(), kind="stable")[: int(times.notna().sum())]
+    late, early = errors[order[-(len(order) // _LATE) :]], errors[order[: -(len(order) // _LATE)]]
+    if not len(late) or early.mean() <= 0:
+        return []
+    z = (late.mean() - early.mean()) / (float(np.sqrt(late.var() / len(late) + early.var() / len(early))) + 1e-12)
+    ratio = float(late.mean() / early.mean())
+    if z < 4 or ratio < 1.2:
+        return []
+    text = f"the error is {ratio:.1f} times that of the earlier rows in the latest quarter by {task.time_column!r} ({len(late)} rows)"
+    return [{"topic": "time-drift", "text": text, "data": {"ratio": round(ratio, 2), "rows": len(late)}}]
 
 
 def _segments(task: Task, errors: Array, features: pd.DataFrame) -> list[dict[str, Any]]:

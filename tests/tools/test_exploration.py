@@ -7,8 +7,11 @@ import pandas as pd
 
 from state.candidate import Candidate, Plan
 from state.task import Feature, SplitPlan, Task
+from tests.support.command import ROOT
 from tools.exploration import explore_predictions, worst_rows
 from tools.metrics import metric
+from tools.recipes.ablating import TOPIC
+from tools.recipes.changes import CHANGES
 from tools.selection import OutOfFold
 
 CANDIDATE = Candidate(id="c", iteration=0, plan=Plan(id="c", title="c", rationale=""), status="done")
@@ -85,3 +88,27 @@ def test_the_worst_rows_come_first() -> None:
     rows = worst_rows(task(), OutOfFold(np.arange(10), values), truth, features(10), most=2)
     assert [row["row"] for row in rows] == [9, 8]
     assert rows[0]["predicted"] == 9.0
+
+
+def test_the_latest_rows_predicted_worse_are_drift() -> None:
+    """Where the last quarter in time has clearly larger errors, the finding says how much; elsewhere there is none."""
+    rng = np.random.default_rng(0)
+    table = features(400).assign(day=pd.date_range("2024-01-01", periods=400)[::-1])
+    in_time = task().model_copy(update={"time_column": "day"})
+    truth, late = rng.normal(size=400), np.arange(400) < 100
+    values = truth + rng.normal(0, 1.0, 400) * np.where(late, 2.0, 0.5)
+    found = explore_predictions(in_time, CANDIDATE, OutOfFold(np.arange(400), values), truth, table, prefix="f")
+    drift = next(finding for finding in found if finding.topic == "time-drift")
+    assert "'day'" in drift.text
+    assert 3 < drift.data["ratio"] < 5
+    even = truth + rng.normal(0, 1.0, 400)
+    calm = explore_predictions(in_time, CANDIDATE, OutOfFold(np.arange(400), even), truth, table, prefix="f")
+    assert "time-drift" not in topics(calm)
+
+
+def test_whatever_a_change_answers_is_found_somewhere() -> None:
+    """No change waits for a finding that nobody makes."""
+    made = "".join(path.read_text() for folder in ("tools", "nodes") for path in (ROOT / folder).rglob("*.py"))
+    named = {topic for change in CHANGES for topic in change.topics} - {"refine"}
+    unmade = [topic for topic in named if f'"topic": "{topic}"' not in made and f'"{topic}" if' not in made]
+    assert [topic for topic in unmade if not topic.startswith(TOPIC)] == []

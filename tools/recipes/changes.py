@@ -147,16 +147,14 @@ def _other_forest(params: Params, task: Task, profile: Profile) -> Params | None
 CHANGES = [
     Change("log", "logarithm of the target", frozenset({"skewed-target", "residuals"}), _log_target),
     Change("balanced", "rare classes weighted up", frozenset({"imbalance", "confusion"}), _balanced),
-    Change(
-        "native", "categories split as sets", frozenset({"segment", "high-cardinality", "residuals", "refine"}), _native
-    ),
+    Change("native", "categories split as sets", frozenset({"segment", "residuals", "refine"}), _native),
     Change(
         "milder",
         "simpler trees, stronger penalty",
         frozenset({"overfit", "time-drift", "confusion", "refine"}),
         _milder_fit,
     ),
-    Change("robust", "a loss that outliers pull less", frozenset({"skewed-target", "residuals", "outliers"}), _robust),
+    Change("robust", "a loss that outliers pull less", frozenset({"skewed-target", "residuals"}), _robust),
     Change("absolute", "absolute errors, as the metric counts them", frozenset({"residuals", "refine"}), _absolute),
     Change("deeper", "finer splits", frozenset({"underfit", "segment", "residuals"}), _deeper),
     Change(
@@ -166,6 +164,6 @@ CHANGES = [
         _slower,
     ),
     Change("other", "the other kind of forest", frozenset({"refine", "overfit", "underfit"}), _other_forest),
-    Change("texts", "more text components", frozenset({"text", "underfit", "ablation texts"}), _more_components),
+    Change("texts", "more text components", frozenset({"underfit", "ablation texts"}), _more_components),
     Change("ranked", "numbers by rank", frozenset({"residuals", "skewed-target", "imbalance", "refine"}), _ranked),
 ]

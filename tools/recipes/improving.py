@@ -36,7 +36,6 @@ class Idea:
     cites: list[str] = field(default_factory=list)
     other: str | None = None
     without: str = ""
-    rows: int = 0
 
     @property
     def mark(self) -> str:
