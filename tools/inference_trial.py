@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -20,6 +22,8 @@ TOLERANCE = 1e-9
 TRIAL_ENDED = "inference on real rows"
 """Name of the check that stands when the trial did not come to an end."""
 _TRIALS = ("whole", "reordered", "single", "odd")
+_SIDE_BY_SIDE = (("speed", "row by row"), ("whole file", "columns reordered", "odd rows"))
+"""What trial.py runs in one process and in another, each about half of the time; with one slot it is one process."""
 
 
 async def try_inference(
@@ -36,23 +40,21 @@ async def try_inference(
     these rows, made by the process that trained them. Returns checks, the problems in words when any failed, and the
     milliseconds that predictions took: {"1 row", "1000 rows", "first call"}, empty when not measured.
     """
-    job = Job(
-        kind="script",
-        files={
-            **{f"release/{name}": reference for name, reference in files.items()},
-            "trial.py": desk.artifacts.put_text(resources.files("tools.release").joinpath("trial.py").read_text()),
-            "rows.parquet": desk.artifacts.put(_parquet(rows)),
-        },
-        params={"argv": ["trial.py", "--release", "in/release", "--rows", "in/rows.parquet"]},
-        limits=desk.limits(max(20.0, desk.budget.left())),
-        label="inference trial",
-    )
-    receipt = await desk.start(lambda: job)
-    if not receipt.ok:
-        return [Check(name=TRIAL_ENDED, status="found", detail=receipt.error)], [receipt.error], {}
-    problems = list(desk.artifacts.get_json(receipt.outputs["trial.json"])["problems"])
-    told = desk.artifacts.get_json(receipt.outputs["speed.json"]) if "speed.json" in receipt.outputs else {}
-    tables = {name: _table(task, desk.artifacts, receipt.outputs.get(f"{name}.csv")) for name in _TRIALS}
+    shared = {
+        **{f"release/{name}": reference for name, reference in files.items()},
+        "trial.py": desk.artifacts.put_text(resources.files("tools.release").joinpath("trial.py").read_text()),
+        "rows.parquet": desk.artifacts.put(_parquet(rows)),
+    }
+    parts = _SIDE_BY_SIDE if desk.slots > 1 else (sum(_SIDE_BY_SIDE, ()),)
+    receipts = await asyncio.gather(*(desk.start(partial(_trial_job, desk, shared, part)) for part in parts))
+    if failed := next((one for one in receipts if not one.ok), None):
+        return [Check(name=TRIAL_ENDED, status="found", detail=failed.error)], [failed.error], {}
+    outputs = {name: reference for one in receipts for name, reference in one.outputs.items()}
+    problems = [
+        problem for one in receipts for problem in desk.artifacts.get_json(one.outputs["trial.json"])["problems"]
+    ]
+    told = desk.artifacts.get_json(outputs["speed.json"]) if "speed.json" in outputs else {}
+    tables = {name: _table(task, desk.artifacts, outputs.get(f"{name}.csv")) for name in _TRIALS}
     checks = [
         _equal("same predictions as in training", task, tables["whole"], expected),
         _equal("columns reordered", task, tables["reordered"], expected),
@@ -63,6 +65,16 @@ async def try_inference(
         checks.append(_same_answers(task, tables["whole"], expected, combination or Combination()))
     problems += [f"{check.name}: {check.detail}" for check in checks if check.status == "found"]
     return checks, problems, {str(name): float(value) for name, value in told.items()}
+
+
+def _trial_job(desk: Workbench, files: dict[str, str], trials: tuple[str, ...]) -> Job:
+    return Job(
+        kind="script",
+        files=files,
+        params={"argv": ["trial.py", "--release", "in/release", "--rows", "in/rows.parquet", "--only", *trials]},
+        limits=desk.limits(max(20.0, desk.budget.left())),
+        label="inference trial",
+    )
 
 
 def _parquet(rows: pd.DataFrame) -> bytes:
