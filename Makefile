@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export LANGSMITH_TRACING := false
 
-.PHONY: help setup demo test test-campaign check test-pandas2 bench-quality bench-fresh bench-peers bench-sandbox bench-leaks bench-saving bench-engine campaign-durability clean
+.PHONY: help setup demo test test-campaign check test-pandas2 bench-quality bench-fresh bench-large bench-peers bench-sandbox bench-leaks bench-saving bench-engine campaign-durability clean
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
@@ -26,14 +26,14 @@ setup: $(VENV)/.dev  ## virtual environment with everything for development
 demo: $(VENV)/.core  ## build a model on a real data set, from the first line to the finished release; no key, no network
 	$(BIN)/modelwright demo
 
-test: $(VENV)/.dev   ## format, layers, types, and all tests
+test: $(VENV)/.dev   ## format, layers, types, and all tests but the long ones
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 25
 
-test-campaign: $(VENV)/.dev  ## more of the same tests, at other moments and as another user; takes minutes
+test-campaign: $(VENV)/.dev  ## the long tests: whole builds, other moments, another user; takes minutes
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m campaign
 
 check: $(VENV)/.dev  ## format, layers and types only (mypy and pyright)
@@ -46,7 +46,7 @@ check: $(VENV)/.dev  ## format, layers and types only (mypy and pyright)
 campaign-durability: $(VENV)/.dev  ## hundreds of kill -9, thousands of histories; resumable, results in build/durability
 	$(BIN)/python -m tests.durability.campaign
 
-bench-engine: $(VENV)/.dev  ## CPU per step, bytes per checkpoint, seconds to resume; results in benchmarks/results
+bench-engine: $(VENV)/.dev  ## CPU per step, bytes per checkpoint, seconds to resume; writes benchmarks/results/engine.json
 	$(BIN)/python -m benchmarks.engine
 
 test-pandas2: constraints.txt  ## the tests of tools/ on pandas 2.2, in a virtual environment of their own
@@ -67,6 +67,9 @@ bench-quality: $(VENV)/.dev $(PEERS)/.made  ## against AutoGluon, FLAML and boos
 
 bench-fresh: $(VENV)/.dev $(PEERS)/.made  ## the same on nineteen sets that nothing was tuned on; ARGS='--write …'
 	$(BIN)/python -m benchmarks.fresh $(ARGS)
+
+bench-large: $(VENV)/.dev  ## memory and wall on drawn tables of 100,000 to 1,000,000 rows; resumable; ARGS='--write …'
+	$(BIN)/python -m benchmarks.large $(ARGS)
 
 bench-sandbox: $(VENV)/.dev  ## what the sandbox adds to a job, per tier, against none; results in benchmarks/results
 	$(BIN)/python -m benchmarks.sandbox
