@@ -101,6 +101,20 @@ def test_only_the_ensemble_step_is_changed(home: Path) -> None:
     assert parent.refresh().status == "done"
 
 
+def test_another_choice_among_the_same_candidates(home: Path) -> None:
+    """Forked at the last strategist with speed preferred: one quick candidate instead of the ensemble, and no candidate is
+    trained; what runs are the checks of the one that is chosen now."""
+    parent = modelwright.open_run("shared")
+    fork = parent.fork(at="strategist", settings={"prefer": "speed"}, name="quick")
+    assert fork.status == "done"
+    own = fork.log()[next(place for place, event in enumerate(fork.log()) if event["kind"] == "fork") :]
+    assert [event for event in own if event["kind"] == "job" and event["role"] == "runner"] == []
+    assert len(executed(home, parent.id, fork.id, "fold")) <= 2, "one fold of the winner again, with and without rows"
+    assert not fork.summary["best"].endswith("ensemble")
+    assert fork.settings.prefer == "speed"
+    assert parent.settings.prefer == "balanced"
+
+
 def test_inside_a_branch_with_an_edited_plan(home: Path) -> None:
     """A branch is written and trained anew with the edited plan; the branches beside it stay as they were."""
     parent = modelwright.open_run("shared")
