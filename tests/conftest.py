@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.command import Finished, modelwright
 from tests.support.sharing import once
@@ -19,6 +20,12 @@ pytest_plugins = ["tests.support.postgres"]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("LANGSMITH_TRACING", "false")
+
+# How long an example takes says what else the machine does, and nothing about what is tested.
+settings.register_profile(
+    "patient", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 
 @pytest.fixture
@@ -61,7 +68,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     def build(folder: Path) -> None:
         loans().to_csv(folder / "loans.csv", index=False)
         arguments = ["--target", "default", "--intent", "Predict which loans default.", "--name", "shared", "--json"]
-        arguments += ["--time-limit", "300", "--iterations", "2", "--candidates", "3", "--folds", "3"]
+        arguments += ["--time-limit", "3000", "--iterations", "2", "--candidates", "3", "--folds", "3"]
         finished = modelwright("build", folder / "loans.csv", *arguments, home=folder / "home")
         assert finished.code == 0, finished.err
         (folder / "finished.json").write_text(json.dumps(asdict(finished)))

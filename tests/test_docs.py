@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import modelwright
 from graphs.cli.app import app
+from state.settings import Settings
 from tests.support.command import ROOT
+from tools.intake.options import option
+from tools.recipes.catalogue import RECIPES
 
 DOCUMENTS = [
     "README.md",
@@ -20,6 +25,12 @@ DOCUMENTS = [
     "docs/forking.md",
     "docs/durability.md",
     "docs/studio.md",
+    "docs/search.md",
+    "docs/recipes.md",
+    "docs/targets.md",
+    "docs/ensembles.md",
+    "docs/leaks.md",
+    "docs/security.md",
 ]
 FOLDERS = ("state/", "tools/", "nodes/", "graphs/", "tests/", "docs/", "notebooks/", "benchmarks/")
 
@@ -91,3 +102,68 @@ def test_the_wheel_of_this_checkout_names_no_machine_path() -> None:
     """No document holds an absolute path of somebody's machine."""
     home = str(Path.home())
     assert [name for name in DOCUMENTS if home in text_of(name) and home != "/"] == []
+
+
+def options() -> set[str]:
+    """Every option of every command, and those of the command itself."""
+    import typer
+
+    root = typer.main.get_command(app)
+    return {"--help"}.union(*commands().values(), *(parameter.opts for parameter in root.params))
+
+
+def test_options_named_in_texts_of_the_code_exist() -> None:
+    """Each `--word` in a text of ours is an option of a command, or one that a program of a release declares."""
+    named: dict[str, set[str]] = {}
+    declared = set()
+    for path in [path for folder in FOLDERS[:4] for path in (ROOT / folder).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument":
+                declared |= {one.value for one in node.args if isinstance(one, ast.Constant)}
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                # Neither `--{flag}` and `--no-{flag}`, nor names of CSS: `var(--ink)`, `--ink:`.
+                for word in re.findall(r"(?<![\w(-])--[a-z][a-z-]*(?<!-)(?![\w:-])", node.value):
+                    named.setdefault(word, set()).add(path.relative_to(ROOT).as_posix())
+    known = options() | declared
+    assert named["--target"]
+    assert {word: files for word, files in named.items() if word not in known} == {}
+
+
+def test_settings_in_messages_are_named_as_a_person_gives_them() -> None:
+    """By the option of `build`; a setting without one by its own name."""
+    known = commands()["build"] | {"data"}
+    assert [name for name in Settings.model_fields if option(name) not in known | {name}] == []
+    assert [
+        name for name in Settings.model_fields if option(name) == name and "--" + name.replace("_", "-") in known
+    ] == []
+
+
+def test_every_recipe_is_in_the_table() -> None:
+    """The table of recipes has a row for each of the catalogue, and no other ones."""
+    rows = re.findall(r"^\| (`.*?) \|", text_of("docs/recipes.md"), flags=re.MULTILINE)
+    assert sorted(name for row in rows for name in re.findall(r"`([\w-]+)`", row)) == sorted(RECIPES)
+
+
+def test_every_extra_is_in_the_readme() -> None:
+    """What `pip install "modelwright[…]"` can add is told."""
+    found = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
+    extras = text_of("README.md").partition("Extras add")[2].partition("\n\n")[0]
+    assert [name for name in found if f"`{name}`" not in extras] == []
+
+
+def test_coverage_says_which_tests_are_left_out() -> None:
+    """A file whose every test is of the campaign is marked so, and no other one."""
+    page = text_of("docs/coverage.md")
+    for name in set(re.findall(r"`(tests/[\w/]+\.py)`", page)):
+        marked = set(re.findall(rf"`{name}`( \(campaign\))?", page))
+        assert marked == {" (campaign)" if _is_all_campaign(name) else ""}, name
+
+
+def _is_all_campaign(name: str) -> bool:
+    body = ast.parse(text_of(name)).body
+    whole = [one for one in body if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "pytestmark"]
+    tests = [one for one in body if isinstance(one, ast.FunctionDef) and one.name.startswith("test_")]
+    return any("mark.campaign" in ast.unparse(one) for one in whole) or (
+        bool(tests)
+        and all(any(ast.unparse(mark) == "pytest.mark.campaign" for mark in one.decorator_list) for one in tests)
+    )

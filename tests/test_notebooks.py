@@ -19,7 +19,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def executed(path: Path, folder: Path) -> Any:
     """The notebook after running it in a folder of its own."""
     notebook = nbformat.read(path, as_version=4)
-    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    nbclient.NotebookClient(
+        notebook, timeout=1800, startup_timeout=600, resources={"metadata": {"path": str(folder)}}
+    ).execute()
     return notebook
 
 

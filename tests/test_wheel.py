@@ -128,7 +128,7 @@ def test_the_command_of_the_wheel_builds_and_predicts(installed: Path, tmp_path:
     shown = run(installed, "modelwright", "--help", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "build" in shown.stdout
-    options = ["--target", "default", "--candidates", "1", "--iterations", "1", "--folds", "2", "--time-limit", "120"]
+    options = ["--target", "default", "--candidates", "1", "--iterations", "1", "--folds", "2", "--time-limit", "600"]
     built = run(installed, "modelwright", "build", "loans.csv", *options, "--json", cwd=tmp_path)
     assert built.returncode == 0, built.stderr
     code = (

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync"]
+PATIENCE = 300_000.0
+"""Milliseconds in which a browser starts and a page opens on a busy machine."""
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium on this machine (Debian: apt-get install chromium)"
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 def browser() -> Iterator[Browser]:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET, timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -69,6 +71,7 @@ def test_a_report_opens_cleanly(browser: Browser, reports: dict[str, Path], name
     context = browser.new_context(
         color_scheme="dark" if scheme == "dark" else "light", viewport={"width": 1200, "height": 900}
     )
+    context.set_default_timeout(PATIENCE)
     context.set_offline(True)
     page = context.new_page()
     complaints: list[str] = []

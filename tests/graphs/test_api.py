@@ -18,7 +18,7 @@ from tests.conftest import Built
 from tests.support.command import environment
 from tests.support.tables import houses, loans
 
-SMALL = {"time_limit": 120, "iterations": 1, "candidates": 2, "folds": 3}
+SMALL = {"time_limit": 600, "iterations": 1, "candidates": 2, "folds": 3}
 
 
 @pytest.fixture(scope="module")

@@ -226,7 +226,7 @@ def handled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Path]:
     frame["outcome[/]"] = frame["default"].map({"yes": "bad", "no": "good"})
     frame.loc[[3, 50, 120], "default"] = None
     frame.to_csv(folder / "data.csv", index=False)
-    options = ["--target", "default", "--time-limit", "300", "--iterations", "1", "--candidates", "1", "--folds", "2"]
+    options = ["--target", "default", "--time-limit", "600", "--iterations", "1", "--candidates", "1", "--folds", "2"]
     return modelwright("build", folder / "data.csv", *options, home=folder / "home"), folder
 
 

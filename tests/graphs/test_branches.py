@@ -49,7 +49,7 @@ def test_failed_branches_do_not_end_the_run(loans_csv: Path, home: Path) -> None
     with LlmServer(team) as server:
         done = command_here(
             "build", loans_csv, *OPTIONS, "--candidates", "2", "--attempts", "1", "--expert", "openai:scripted",
-            "--base-url", server.url, "--run-timeout", "8", "--json", home=home, TEAM_KEY="k",
+            "--base-url", server.url, "--run-timeout", "30", "--json", home=home, TEAM_KEY="k",
         )  # fmt: skip
     assert done.code == 0, done.err
     assert Path(done.json()["folder"]).is_dir()

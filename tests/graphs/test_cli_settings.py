@@ -118,3 +118,33 @@ def test_help_tells_the_precedence(home: Path) -> None:
     assert "pyproject.toml" in text
     assert "(default: 0.2)" in text
     assert "7 run held by another process" in " ".join(command_here("--help", home=home, COLUMNS="160").out.split())
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "name", "read"),
+    [
+        ("--policy", "best-first", "policy", "best-first"),
+        ("--policy", "mcts", "policy", "mcts"),
+        ("--horizon", "14", "horizon", 14),
+    ],
+)
+def test_an_option_of_build_reaches_its_setting(
+    option: str, value: str, name: str, read: object, loans_csv: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was typed, and checked."""
+    begun: list[Settings] = []
+    monkeypatch.setattr("graphs.cli.building.build_command", lambda settings, **_: begun.append(settings))
+    done = command_here("build", loans_csv, option, value, home=home)
+    assert done.code == 0, done.err
+    assert [getattr(one, name) for one in begun] == [read]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [("--policy", "clever", "best-first"), ("--horizon", "0", "at least 1"), ("--horizon", "soon", "no whole number")],
+)
+def test_a_value_that_an_option_cannot_have_is_refused(
+    option: str, value: str, told: str, loans_csv: Path, home: Path
+) -> None:
+    """With the option, the value, and what can be given."""
+    refused(command_here("build", loans_csv, option, value, home=home), option, repr(value), told)

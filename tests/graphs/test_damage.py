@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from graphs import session
-from state.errors import StoreError, UsageError
+from graphs import desks, session
+from state.errors import ModelwrightError, StoreError, UsageError
+from state.settings import Settings
 from tests.durability.forge import Forge
 from tests.durability.outcome import differences, outcome
 from tests.graphs.conftest import Small
 from tests.support.damages import HARMS, deleted
+from tools.drivers import drive_run
 from tools.home import run_folder
 from tools.runmanifest import MANIFEST, read_manifest
-from tools.store import open_catalogue, open_run_log
+from tools.store import RunRow, open_catalogue, open_run_log
+from tools.workbench import Workbench, opened_workbench
 
 ALWAYS = {"cut in half", "event flipped", "checkpoint flipped", "older copy", "emptied", "deleted"}
 """Kinds that every `make test` tries; the others are of the campaign."""
@@ -178,3 +183,51 @@ def test_a_rebuild_takes_no_other_settings(small: Small) -> None:
     with pytest.raises(UsageError, match="settings it had"):
         session.resume("small", rebuild=True, overrides={"time_limit": 5.0})
     assert small.damage() == []
+
+
+def test_a_run_is_driven_as_it_stands_when_its_lock_is_had(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another driver did between the look at the run's row and the lock counts: its settings, and that it ended."""
+    done: dict[str, Any] = {}
+
+    @contextmanager
+    def drive_late(run_id: str) -> Iterator[Any]:
+        catalogue = open_catalogue()
+        catalogue.update_run(run_id, **done)
+        catalogue.close()
+        with drive_run(run_id) as drive:
+            yield drive
+
+    def row() -> RunRow:
+        catalogue = open_catalogue()
+        try:
+            return catalogue.find_run("small")
+        finally:
+            catalogue.close()
+
+    monkeypatch.setattr(session, "drive_run", drive_late)
+    done["settings"] = {**row().settings, "time_limit": 7200.0}
+    assert session.resume("small", overrides={"jobs": 1}).status == "waiting"
+    assert (row().settings["time_limit"], row().settings["jobs"]) == (7200.0, 1)
+    done |= {"status": "done", "summary": {"best": "i0-1"}}
+    ended = session.resume("small", answers={"0" * 32: {"action": "approve"}})
+    assert (ended.status, ended.summary, row().status) == ("done", {"best": "i0-1"}, "done")
+
+
+def test_a_drive_that_fails_before_its_first_step_leaves_no_workbench(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that stayed open would count as a session's, and steps would borrow it without the run's lock."""
+
+    def fail(*_: object) -> None:
+        raise ModelwrightError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "tell_damage", fail)
+        with pytest.raises(ModelwrightError, match="the disk is full"):
+            session.resume("small")
+    assert opened_workbench(small.id) is None
+    monkeypatch.setattr(Workbench, "note", fail)
+    monkeypatch.setattr(desks, "check_before_driving", lambda *_, **__: [SimpleNamespace(way_out="")])
+    with pytest.raises(ModelwrightError, match="the disk is full"):
+        desks.borrow(small.id, Settings())
+    assert opened_workbench(small.id) is None

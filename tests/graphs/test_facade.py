@@ -41,9 +41,9 @@ class Seen:
         self.before = self.model.describe()
         self.model.build(
             datasets=[loans(), loans(80, seed=21)],
-            timeout=120,
+            timeout=600,
             max_iterations=1,
-            run_timeout=60,
+            run_timeout=120,
             candidates=2,
             folds=3,
             callbacks=[self.events.append],
@@ -73,7 +73,7 @@ def test_built_from_the_schemas_columns_only(seen: Seen) -> None:
     task = next(event["data"] for event in seen.events if event["kind"] == "task")
     assert (task["target"], task["features"], task["sealed_rows"]) == ("default", 3, 80)
     assert model.run.settings.intent == "Predict which loans default. False alarms are cheap."
-    assert model.run.settings.run_timeout == 60
+    assert model.run.settings.run_timeout == 120
     assert model.metrics["low"] <= model.metrics["score"] <= model.metrics["high"]
     assert model.metrics["test"]["rows"] == 80
     assert model.describe()["metrics"] == model.metrics
@@ -215,3 +215,21 @@ def test_verbose_tells_phases_and_chain_of_thought_reasons(
     assert "analyst" in quiet
     assert "a reason" not in quiet
     assert "a reason" in talkative
+
+
+@pytest.mark.parametrize("target", ["price,year", " price , year ", ["price", "year"], ("price", "year")])
+def test_several_targets_beside_an_input_schema(target: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named with commas or as a list, they are kept beside the schema's columns; one that is absent is named alone."""
+    given: list[Any] = []
+    monkeypatch.setattr(
+        "graphs.session.start", lambda settings, **more: given.append((settings, more)) or (_ for _ in ()).throw(Stop)
+    )
+    model = modelwright.Model("Estimate both.", input_schema={"area": float})
+    with pytest.raises(Stop):
+        model.build([houses()], target=target)
+    ((settings, more),) = given
+    assert [part.strip() for part in settings.target.split(",")] == ["price", "year"]
+    assert set(more["frame"].frame.columns) == {"area", "price", "year"}
+    with pytest.raises(modelwright.InputError, match="there is no column 'stairs'") as caught:
+        model.build([houses()], target=["price", "year", "stairs"])
+    assert len(caught.value.problems) == 1

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
+import time
 import typing
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -18,14 +20,17 @@ from langgraph.types import Command, Send
 
 import modelwright
 from graphs import candidate, modeling
+from graphs.roleloop import on_role_loop
 from state.candidate import Verdict
 from state.errors import InputError
 from state.settings import Settings
+from tests.conformance.executor import is_running
 from tests.support.command import ROOT
 from tests.support.tables import loans
+from tools.blocking import in_thread
 from tools.locks import holder
 
-SMALL = {"time_limit": 120, "iterations": 1, "candidates": 1, "folds": 2}
+SMALL = {"time_limit": 600, "iterations": 1, "candidates": 1, "folds": 2}
 AFTER_THE_TEST = {"approve_release", "publisher"}
 
 
@@ -167,7 +172,7 @@ def test_ainvoke_without_a_checkpointer_leaves_a_run_and_no_process(home: Path, 
     assert run.status == "done"
     assert run.score is not None
     assert run.summary["folder"] == out["release"]["folder"]
-    assert not [one for one in children() if one.status() != psutil.STATUS_ZOMBIE]
+    assert not [one for one in children() if is_running(one.pid)]
 
 
 def test_astream_waits_for_a_person_goes_on_and_begins_anew(home: Path, loans_csv: Path) -> None:
@@ -186,6 +191,9 @@ def test_astream_waits_for_a_person_goes_on_and_begins_anew(home: Path, loans_cs
         assert (run.id, run.status) == (config["configurable"]["thread_id"], "waiting")
         question = (await graph.aget_state(config)).interrupts[0]
         assert (run.waiting[0]["id"], run.waiting[0]["gate"]) == (question.id, "plan")
+        form: Any = question.response_schema
+        assert set(form["properties"]) >= {"action", "keep", "drop", "edit", "add", "reason"}
+        assert form["properties"]["action"]["enum"] == ["approve", "reject"]
         out = await graph.ainvoke(Command(resume={question.id: {"action": "approve"}}), config)
         assert Path(out["release"]["folder"]).is_dir()
         assert run.refresh().status == "done"
@@ -232,7 +240,7 @@ def test_a_stream_left_in_the_middle_is_let_go(home: Path, loans_csv: Path, monk
         while children() or holder(modelwright.runs()[0].folder):
             await asyncio.sleep(0.05)
 
-    asyncio.run(asyncio.wait_for(listen(), 120))
+    asyncio.run(asyncio.wait_for(listen(), 1200))
     assert modelwright.runs()[0].status == "paused"
 
 
@@ -265,3 +273,37 @@ def test_threads_of_the_same_name_are_runs_of_their_own(home: Path, tmp_path: Pa
         seen.append(asyncio.run(graph.ainvoke({}, config, context=context))["run_id"])
     assert len(set(seen)) == 2
     assert len(modelwright.runs()) == 2
+
+
+def test_a_cancelled_step_has_ended_when_its_cancellation_goes_on() -> None:
+    """However often it is cancelled: its thread, or its task on the roles' loop, must not outlive the run's lock."""
+    began, ended = threading.Event(), []
+
+    def blocking() -> None:
+        began.set()
+        time.sleep(0.3)
+        ended.append("thread")
+
+    async def slow_to_end() -> None:
+        began.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.3)
+            ended.append("task")
+
+    async def cancel_twice(work: Coroutine[Any, Any, None]) -> None:
+        began.clear()
+        task = asyncio.ensure_future(work)
+        while not began.is_set():
+            await asyncio.sleep(0.01)
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0.02)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel_twice(in_thread(blocking)))
+    assert ended == ["thread"]
+    asyncio.run(cancel_twice(on_role_loop(slow_to_end())))
+    assert ended == ["thread", "task"]

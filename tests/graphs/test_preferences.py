@@ -15,7 +15,7 @@ from tests.support.sharing import once
 from tests.support.tables import loans
 from tools import bagging
 
-SMALL = ["--time-limit", "300", "--iterations", "1", "--candidates", "2", "--folds", "2", "--json"]
+SMALL = ["--time-limit", "600", "--iterations", "1", "--candidates", "2", "--folds", "2", "--json"]
 
 
 def rare(rows: int = 600) -> pd.DataFrame:

@@ -22,11 +22,13 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
-def test_a_review_in_full_makes_every_check_and_changes_nothing(built: Built) -> None:
+def test_a_review_in_full_makes_every_check_and_changes_nothing(built: Built, tmp_path: Path) -> None:
     """All checks, each run or skipped with the reason; release, verdict and openings stay; again it comes from the journal."""
-    shown = command_here("show", "shared", "--json", home=built.home).json()
-    before = digest(built.release)
-    done = command_here("review", "shared", "--full", "--json", home=built.home)
+    home = copy_of(built, tmp_path)  # it drives the run and writes to its log, which others look at and copy meanwhile
+    release = home / "runs" / built.summary["run_id"] / "release"
+    shown = command_here("show", "shared", "--json", home=home).json()
+    before = digest(release)
+    done = command_here("review", "shared", "--full", "--json", home=home)
     assert done.code == 0, done.err
     one = done.json()
     checks = {check["name"]: check for check in one["checks"]}
@@ -35,11 +37,11 @@ def test_a_review_in_full_makes_every_check_and_changes_nothing(built: Built) ->
     assert all(check["detail"] for check in one["checks"] if check["extent"] == "skipped")
     assert "reduced" not in {check["extent"] for check in one["checks"]}
     assert (one["full"], one["run"]) == (True, "shared")
-    assert digest(built.release) == before
-    assert command_here("show", "shared", "--json", home=built.home).json() == shown
-    told = command_here("log", "shared", "--json", home=built.home).json()
+    assert digest(release) == before
+    assert command_here("show", "shared", "--json", home=home).json() == shown
+    told = command_here("log", "shared", "--json", home=home).json()
     assert [event["data"]["artifact"] for event in told if event["kind"] == "review"] == [one["artifact"]]
-    printed = command_here("review", "shared", home=built.home)
+    printed = command_here("review", "shared", home=home)
     assert printed.code == 0
     assert "label-shuffle canary" in printed.out
     assert "full review" in printed.out

@@ -22,7 +22,7 @@ from tools.places import CATALOGUE_SCHEMA, Schema
 from tools.postgres.fencing import lease_holder
 from tools.store import Catalogue
 
-SMALL = ["--time-limit", "120", "--iterations", "1", "--candidates", "1", "--folds", "2", "--refit", "train"]
+SMALL = ["--time-limit", "600", "--iterations", "1", "--candidates", "1", "--folds", "2", "--refit", "train"]
 
 
 class Machines:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from state.settings import Settings
+from tests.conformance.executor import PATIENCE
 from tests.support.command import modelwright
 from tests.support.copies import effects, executed
 from tests.support.studio import CONTEXT, Studio
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("langgraph_api") is None, reason="the LangGraph server is not installed (extra studio)"
 )
 
-OPTIONS = "--target default --iterations 1 --candidates 2 --folds 2 --time-limit 120 --jobs 1 --json".split()
+OPTIONS = "--target default --iterations 1 --candidates 2 --folds 2 --time-limit 600 --jobs 1 --json".split()
 SMALL = {**CONTEXT, "data": "loans.csv"}
 """A path as a person types it: relative to where `modelwright studio` was started."""
 
@@ -48,7 +49,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 def ended(pid: int) -> bool:
     """Whether a process is gone, or gone soon."""
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + PATIENCE
     while psutil.pid_exists(pid) and time.monotonic() < give_up:
         time.sleep(0.1)
     return not psutil.pid_exists(pid)
@@ -61,7 +62,8 @@ def data(studio: Studio) -> Path:
 
 async def shown(client: Any, run_id: str, **facts: str) -> Any:
     """The run's thread, once the server's look at the catalogue has made it say these facts."""
-    for _ in range(150):
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
         found = await client.threads.search(ids=[run_id], metadata=facts)
         if found:
             return found[0]
@@ -226,7 +228,8 @@ def test_begun_in_the_server_answered_and_forked_in_a_terminal(studio: Studio) -
     assert gone.code == 0, gone.err
 
     async def vanished(client: Any, assistant: str) -> bool:
-        for _ in range(150):
+        give_up = time.monotonic() + PATIENCE
+        while time.monotonic() < give_up:
             if not await client.threads.search(ids=[thread["thread_id"]]):
                 return True
             await asyncio.sleep(0.1)
@@ -450,7 +453,7 @@ def test_a_server_that_stops_pauses_its_runs(how: str, tmp_path: Path) -> None:
             return str(thread)
 
         run = studio.talk(begin)
-        give_up = time.monotonic() + 120
+        give_up = time.monotonic() + 5 * PATIENCE
         while not finished(studio.home, run) and time.monotonic() < give_up:
             time.sleep(0.05)
         before = finished(studio.home, run)
@@ -464,7 +467,7 @@ def test_a_server_that_stops_pauses_its_runs(how: str, tmp_path: Path) -> None:
             assert modelwright("show", "stopped", "--json", home=studio.home).json()["status"] == "paused"
         else:
             psutil.Process(studio.told["pid"]).kill()
-            studio.process.wait(60)
+            studio.process.wait(PATIENCE)
             code, said = studio.stop()
             assert code == 1
             assert "ended by itself" in said

@@ -7,17 +7,22 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graphs import studioguard
+from graphs import studioguard, studiothreads
 from graphs.cli import studio
 from graphs.studioguard import PASSED, Guard, Keys, checked_token, digest
 from graphs.studioserver import server_settings
 from state.errors import UsageError
+from state.settings import Settings
 from tests.support.command import ROOT, environment, modelwright
+from tools.pruning import remove_runs
+from tools.runs import register_run
+from tools.store import open_catalogue
 
 TOKEN, PAGE_KEY, PORT = "a-token-nobody-guesses", "the-key-of-the-hosted-page", 2024
 PAGE = "https://smith.langchain.com"
@@ -213,3 +218,39 @@ def test_a_weak_token_is_refused(token: str) -> None:
     """A token a person chose has a length and fits into a header."""
     with pytest.raises(UsageError, match="no usable token"):
         checked_token(token)
+
+
+def test_a_run_that_is_too_old_to_be_shown_keeps_its_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a thread the server deletes its checkpoints; so only those of runs that were removed go."""
+    monkeypatch.setenv("MODELWRIGHT_HOME", str(tmp_path))
+    monkeypatch.setattr(studiothreads, "MOST_RUNS", 2)
+    catalogue, deleted = open_catalogue(), []
+
+    class Client:
+        """The server's own client, as far as it is asked here."""
+
+        @property
+        def threads(self) -> Client:
+            return self
+
+        async def search(self, **_: Any) -> list[str]:
+            return ["there"]
+
+        async def delete(self, run_id: str) -> None:
+            deleted.append(run_id)
+
+    async def shown(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(studiothreads.Threads, "_show", shown)
+    threads = studiothreads.Threads(Client())
+    runs = []
+    for _ in range(3):
+        runs.append(register_run(catalogue, str(uuid.uuid4()), Settings(data="houses.csv")))
+        asyncio.run(threads.look())
+    assert deleted == []
+    remove_runs(catalogue, runs[:1])
+    for _ in range(2):
+        asyncio.run(threads.look())
+    assert deleted == [runs[0].id]
+    catalogue.close()

@@ -30,12 +30,12 @@ KEY_VARIABLE = "CANARY_API_KEY"
 """The variable of the orchestrating process that holds a key; set before that process starts."""
 _NAMES = "ssh outside file home labels csv store memory victim argument descriptor keyring wire sibling"
 _VICTIM = """
-import ctypes, sys, time
+import ctypes, sys
 libc = ctypes.CDLL(None)
 libc.prctl(0x59616D61, ctypes.c_ulong(-1).value)  # where Yama rules: anybody of this user may trace us
 secret = ctypes.create_string_buffer(sys.stdin.readline().strip().encode())
 print(ctypes.addressof(secret), flush=True)
-time.sleep(600)
+sys.stdin.read()  # until the ground is left, however long that takes
 """
 
 

@@ -71,7 +71,7 @@ with open("predictions.npy", "wb") as file:
     file.truncate(50 * 2**30)
 """, _taken(lambda name: name == "predictions.npy", "a file of 50 GB"), control="plain", limits={"disk_mb": 60}),
     Attack("a folder many thousand levels deep", SUBJECT, """
-for _ in range(3000):
+for _ in range(2200):  # a path beyond what the system can name in one piece
     os.mkdir("d")
     os.chdir("d")
 os.chdir(os.path.dirname(os.path.abspath(sys.argv[0])) + "/../../out" if "run" in sys.argv[0] else "/")

@@ -9,10 +9,10 @@ SUBJECT = "memory and disk"
 
 _HELD = proven("HELD-ALL-OF-IT")
 _HOLD = """
-time.sleep(0.8)  # several looks of whoever watches
+time.sleep(4)  # several looks of whoever watches, also on a busy machine
 print("HELD-ALL-" + "OF-IT", flush=True)
 """
-_LIMITS = {"memory_mb": 400, "disk_mb": 60, "seconds": 20.0}
+_LIMITS = {"memory_mb": 400, "disk_mb": 60, "seconds": 60.0}
 GROWTH_MB = 40.0
 """The orchestrating process may grow by less than this while a program prints 200 MB."""
 
@@ -26,15 +26,15 @@ ATTACKS = [
 born = 0
 for _ in range(150):
     if os.fork() == 0:
-        time.sleep(3)
+        time.sleep(8)
         os._exit(0)
     born += 1
-""" + _HOLD, _HELD, control="plain", limits={"tasks": 40, "memory_mb": 4000}),
+""" + _HOLD, _HELD, control="plain", limits={"tasks": 40, "memory_mb": 4000, "seconds": 60.0}),
     Attack("threads without number", SUBJECT, """
 import threading
 for _ in range(150):
-    threading.Thread(target=time.sleep, args=(3,), daemon=True).start()
-""" + _HOLD, _HELD, control="plain", limits={"tasks": 40}),
+    threading.Thread(target=time.sleep, args=(8,), daemon=True).start()
+""" + _HOLD, _HELD, control="plain", limits={"tasks": 40, "seconds": 60.0}),
     Attack("memory of one process", SUBJECT, """
 held = bytearray(550_000_000)
 held[::4096] = b"x" * len(held[::4096])
@@ -44,7 +44,7 @@ for _ in range(3):
     if os.fork() == 0:
         held = bytearray(190_000_000)
         held[::4096] = b"x" * len(held[::4096])
-        time.sleep(3)
+        time.sleep(8)
         os._exit(0)
 time.sleep(0.5)
 """ + _HOLD, _HELD, control="plain", limits=_LIMITS),
@@ -64,7 +64,7 @@ os.truncate("large", 0)
     Attack("disk by many files", SUBJECT, """
 for number in range(25):
     open(f"part{number}", "wb").write(b"x" * 5_000_000)
-time.sleep(0.6)
+time.sleep(4)
 for number in range(25):
     os.unlink(f"part{number}")
 """ + _HOLD, _HELD, control="plain", limits=_LIMITS),
@@ -75,7 +75,7 @@ for number in range(4):
     os.unlink(f"gone{number}")
     files[-1].write(b"x" * 40_000_000)
     files[-1].flush()
-time.sleep(0.6)
+time.sleep(4)
 """ + _HOLD, _HELD, control="plain", limits=_LIMITS),
     Attack("shared memory under /dev/shm", SUBJECT, """
 for number in range(10):
@@ -86,7 +86,7 @@ for number in range(10):
 for number in range(4):
     with open(f"/tmp/{T['token']}-{number}", "wb") as file:
         file.write(b"x" * 40_000_000)
-time.sleep(0.6)
+time.sleep(4)
 """ + _HOLD, _HELD, control="plain", limits=_LIMITS),
     Attack("200 MB of output", SUBJECT, """
 block = b"x" * 1_000_000

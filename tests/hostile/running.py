@@ -37,7 +37,7 @@ try:
 except OSError as error:
     print(error)
 open("ready", "w").close()
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -107,7 +107,7 @@ def run_plain(attack: Attack, ground: Ground) -> dict[str, Any]:
 
 
 def _plain_sibling(ground: Ground, folder: Path) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=folder)
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], cwd=folder)
     ground.sibling_pids = [process.pid]
     return process
 
@@ -201,9 +201,8 @@ class Jobs:
             "run/main.py": self.ground.store.put_text(_SIBLING),
             "secret.txt": self.ground.store.put_text(self.ground.secrets["sibling"]),
         }
-        job = Job(
-            kind="script", files=files, params={"argv": ["run/main.py", self.ground.token]}, limits=limits_of(attack)
-        )
+        limits = limits_of(attack).but(seconds=600.0)  # it is ended when the attack is over, and never before
+        job = Job(kind="script", files=files, params={"argv": ["run/main.py", self.ground.token]}, limits=limits)
         running = asyncio.create_task(self.executor.submit(job, f"sibling-{self.ground.token}"))
         while not list(self.ground.home.glob(f"jobs/sibling-{self.ground.token}/*/out/ready")):
             if running.done():

@@ -94,7 +94,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
         patch.setenv("MODELWRIGHT_KEY_FILE", str(folder.parent / "cheating.key"))
         frame = weak_signal()
         frame.to_csv(folder / "loans.csv", index=False)
-        settings = Settings(target="y", metric="roc_auc", folds=3, time_limit=600, jobs=1, sandbox="T3")
+        settings = Settings(target="y", metric="roc_auc", folds=3, time_limit=86400, jobs=1, sandbox="T3")
         desk = open_workbench("cheating", settings)
         made = {tier: ProcessExecutor(desk.artifacts, home() / "jobs" / tier, slots=1, tier=tier) for tier in TIERS}
         for executor in made.values():

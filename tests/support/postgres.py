@@ -42,8 +42,16 @@ _SETTINGS = {
 }
 
 
+_PORTS = 5
+"""Free ports that are tried: between being found and being listened on, one may be given to somebody else."""
+
+
 class NoServer(RuntimeError):
     """No PostgreSQL server can be started here, and why."""
+
+
+class PortTaken(NoServer):
+    """Somebody else listens on the port by now."""
 
 
 @dataclass
@@ -94,7 +102,7 @@ class Server:
     def stop(self) -> None:
         self.process.send_signal(signal.SIGQUIT)  # at once: its data is thrown away
         try:
-            self.process.wait(20)
+            self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -106,7 +114,7 @@ def start_server() -> Server:
     if find_spec("psycopg") is None:
         raise NoServer("psycopg is not installed: pip install 'modelwright[postgres]'")
     folder = Path(tempfile.mkdtemp(prefix="mw-postgres-"))
-    password, port = secrets.token_hex(12), _free_port()
+    password = secrets.token_hex(12)
     try:
         programs = _programs(folder)
         data, word = folder / "data", folder / "password"
@@ -119,18 +127,24 @@ def start_server() -> Server:
         options = ["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", f"--username={USER}", f"--pwfile={word}"]
         _call([programs / "initdb", "-D", data, "--no-sync", *options])
         settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        where = ["-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder]
-        log = (folder / "server.log").open("wb")
-        with log:
-            process = subprocess.Popen(
-                [programs / "postgres", *where, *settings], stdout=log, stderr=log, cwd="/", **_as_other()
-            )
-        server = Server(folder, port, password, process)
-        _await(server)
+        for _ in range(_PORTS):
+            port = _free_port()
+            where = ["-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder]
+            log = (folder / "server.log").open("wb")
+            with log:
+                process = subprocess.Popen(
+                    [programs / "postgres", *where, *settings], stdout=log, stderr=log, cwd="/", **_as_other()
+                )
+            server = Server(folder, port, password, process)
+            try:
+                _await(server)
+            except PortTaken:
+                continue
+            return server
+        raise NoServer(f"{_PORTS} ports that were free had been taken a moment later")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return server
 
 
 def _programs(folder: Path) -> Path:
@@ -181,7 +195,7 @@ def _runs(programs: Path) -> bool:
 
 def _call(command: list[str | Path]) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, check=False, cwd="/", timeout=120, **_as_other())
+        done = subprocess.run(command, capture_output=True, check=False, cwd="/", timeout=600, **_as_other())
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoServer(f"{command[0]} cannot be run: {error}") from error
     if done.returncode:
@@ -206,10 +220,12 @@ def _free_port() -> int:
 def _await(server: Server) -> None:
     import psycopg
 
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 600
     while True:
         if server.process.poll() is not None:
-            raise NoServer(f"the server ended at once: {(server.folder / 'server.log').read_text()[-500:]}")
+            said = (server.folder / "server.log").read_text()[-500:]
+            kind = PortTaken if "could not create any TCP/IP sockets" in said else NoServer
+            raise kind(f"the server ended at once: {said}")
         try:
             psycopg.connect(server.url(), connect_timeout=5).close()
         except psycopg.OperationalError as error:

@@ -47,8 +47,8 @@ def table(rows: int = ROWS) -> tuple[pd.DataFrame, pd.Series[Any]]:
 
 
 def limits(**changes: Any) -> Limits:
-    """Limits that are wide enough for every honest program here."""
-    return Limits(**{"seconds": 60.0, "memory_mb": 1500, "disk_mb": 200, **changes})
+    """Limits that are wide enough for every honest program here, also where much else is at work."""
+    return Limits(**{"seconds": 600.0, "memory_mb": 1500, "disk_mb": 200, **changes})
 
 
 def learning_job(store: ArtifactStore, program: str, kind: str = "fold", **changes: Any) -> Job:

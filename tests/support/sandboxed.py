@@ -115,13 +115,11 @@ async def look(folder: Path, tier: str) -> dict[str, Any]:
     executor = ProcessExecutor(store, folder / "jobs", slots=1, tier=tier)
     words = (str(folder), str(os.getpid()), str(network.getsockname()[1]))
     try:
-        job = script_job(store, LOOK, *words, limits=limits(seconds=30.0))
+        job = script_job(store, LOOK, *words, limits=limits())
         receipt = await executor.submit(job, "look")
         filled = "not tried"
         if tier != "T3" and receipt.ok:
-            full = await executor.submit(
-                script_job(store, FILL, folder.name, n_jobs=2, limits=limits(seconds=30.0)), "fill"
-            )
+            full = await executor.submit(script_job(store, FILL, folder.name, n_jobs=2, limits=limits()), "fill")
             filled = store.get_text(full.log or "").strip() if full.ok else f"ended: {full.status}"
         zygote = Path(f"/proc/{executor.worker.facts.get('pid')}/environ")
         try:

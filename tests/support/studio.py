@@ -17,7 +17,7 @@ import psutil
 from tests.support.command import environment
 
 T = TypeVar("T")
-CONTEXT = {"target": "default", "time_limit": 120, "iterations": 1, "candidates": 2, "folds": 2, "jobs": 1}
+CONTEXT = {"target": "default", "time_limit": 600, "iterations": 1, "candidates": 2, "folds": 2, "jobs": 1}
 
 
 class Studio:
@@ -73,7 +73,7 @@ class Studio:
         """Ask it to stop, as Ctrl-C does; its exit code and what it said on stderr. Killed when it does not."""
         if self.process.poll() is None:
             self.process.terminate()
-        timer = threading.Timer(120, self.process.kill)
+        timer = threading.Timer(600, self.process.kill)
         timer.start()
         try:
             _, err = self.process.communicate()
@@ -96,7 +96,7 @@ class Studio:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str | None) -> tuple[int, dict[str, str], str]:
         """One raw request: status, headers, text. Headers that are None are left out, `_` stands for `-`."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         try:
             data = body if isinstance(body, str | bytes) else None if body is None else json.dumps(body)
             given = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -35,7 +35,7 @@ class Terminal:
         """All output without escape sequences; frames of the live view follow one another."""
         return _ESCAPES.sub("", self.raw).replace("\r\n", "\n").replace("\r", "\n")
 
-    def wait_for(self, words: str, *, patience: float = 240.0) -> None:
+    def wait_for(self, words: str, *, patience: float = 1200.0) -> None:
         """Read until `words` come that no earlier call has waited for."""
         give_up = time.monotonic() + patience
         while words not in self.text[self._seen :]:
@@ -47,7 +47,7 @@ class Terminal:
         """Press keys; "\\x03" is Ctrl-C."""
         os.write(self._handle, keys.encode())
 
-    def end(self, *, patience: float = 240.0) -> int:
+    def end(self, *, patience: float = 1200.0) -> int:
         """Read to the end and return the exit code."""
         give_up = time.monotonic() + patience
         while self._read(give_up - time.monotonic()):

@@ -144,3 +144,16 @@ def test_references_inside_plain_data_are_found() -> None:
     """References are found at any depth, and nothing that only resembles one."""
     one, two = "sha256:" + "1" * 64, "sha256:" + "2" * 64
     assert list(refs_in({"a": [one, {"b": two}], "c": "sha256:short", "d": f"see {one}", "e": 3})) == [one, two]
+
+
+def test_a_folder_that_a_dead_writer_left_is_swept(store: FolderArtifacts) -> None:
+    """One in which nothing was touched for long goes with what it holds; one that is being written in stays."""
+    store.put(b"x")
+    dead, alive = store.root / "tmp" / "dead", store.root / "tmp" / "alive"
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "frame.arrow").write_bytes(b"half")
+    for path in (dead / "frame.arrow", dead, alive):
+        os.utime(path, (1, 1))
+    assert store.sweep() == 1
+    assert (dead.exists(), alive.exists()) == (False, True)

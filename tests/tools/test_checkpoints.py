@@ -95,7 +95,8 @@ def test_events_may_be_written_from_the_loop_while_checkpoints_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Branches that checkpoint and a log written in between from the same thread never wait for each other forever."""
-    monkeypatch.setattr("tools.database.BUSY_SECONDS", 2.0)
+    # Short enough to see that somebody waits forever; a slow disk may keep several writers waiting for seconds.
+    monkeypatch.setattr("tools.database.BUSY_SECONDS", 30.0)
     log = RunLog(tmp_path / "run.db")
     place: Any = {"configurable": {**CONFIG["configurable"], "checkpoint_ns": "", "checkpoint_id": "c"}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -14,11 +15,13 @@ from tools.executors.process import ProcessExecutor
 
 def _children() -> set[int]:
     """Warm parents this process has started and that live."""
-    return {
-        child.pid
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and any("zygote.py" in word for word in child.cmdline())
-    }
+    return {child.pid for child in psutil.Process().children() if _is_warm_parent(child)}
+
+
+def _is_warm_parent(child: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # it ended while we looked, or is a zombie
+        return any("zygote.py" in word for word in child.cmdline())
+    return False
 
 
 def test_the_executor_of_the_run_takes_it(home: Path, tmp_path: Path) -> None:
@@ -33,7 +36,7 @@ def test_the_executor_of_the_run_takes_it(home: Path, tmp_path: Path) -> None:
             assert _children() - before == started
         finally:
             executor.close()
-    assert _children() == before
+    assert _children() <= before
 
 
 @pytest.mark.parametrize("other", ["folder", "threads"])
@@ -44,7 +47,7 @@ def test_what_does_not_fit_is_ended(home: Path, tmp_path: Path, other: str) -> N
         worker = take_worker(tmp_path if other == "folder" else home / "cache", 2 if other == "threads" else 1)
         assert len(_children() - before) == 1
         worker.close()
-    assert _children() == before
+    assert _children() <= before
 
 
 def test_a_refused_command_leaves_none(home: Path) -> None:
@@ -57,4 +60,4 @@ def test_a_refused_command_leaves_none(home: Path) -> None:
 
     with pytest.raises(RuntimeError, match="refused"), early_worker():
         refuse()
-    assert _children() == before
+    assert _children() <= before

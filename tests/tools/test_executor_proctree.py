@@ -14,13 +14,13 @@ from tools.executors import proctree
 
 FAMILY = """
 import os, threading, time
-threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 child = os.fork()
 if child == 0:
-    time.sleep(60)
+    time.sleep(600)
 held = b"x" * 50_000_000
 print(child, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 

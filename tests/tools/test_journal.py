@@ -348,3 +348,15 @@ def test_a_misspelt_crash_point_is_refused(tmp_path: Path) -> None:
     done = _drive(tmp_path, "sometimes:1")
     assert done.returncode == 1
     assert all(name in done.stderr for name in CRASH_POINTS)
+
+
+def test_of_two_attempts_the_first_to_finish_counts(catalogue: Catalogue) -> None:
+    """An attempt that outlived its run's lock changes nothing of what the next driver has noted, however it ends."""
+    late, next_one = Journal(catalogue, "run"), Journal(catalogue, "run")
+    for key in ("finishes late", "fails late"):
+        assert late._begin(key, "llm") is None
+        assert next_one._begin(key, "llm") is None
+        assert next_one._finish(key, {"reply": "first"}, None) == {"reply": "first"}
+    assert late._finish("finishes late", {"reply": "second"}, None) == {"reply": "first"}
+    late._fail("fails late", RuntimeError("closed"))
+    assert [next_one.result(key) for key in ("finishes late", "fails late")] == [{"reply": "first"}] * 2

@@ -107,7 +107,7 @@ class Bench:
     async def _trained(self, code: str) -> tuple[Candidate, ReleaseMember]:
         desk, program = self.desk, self.desk.artifacts.put_text(code)
         plan = Plan(id="c1", title="one", rationale="")
-        candidate = Candidate(id="c1", iteration=0, plan=plan, status="done", program=program, fit_seconds=0.2)
+        candidate = Candidate(id="c1", iteration=0, plan=plan, status="done", program=program, fit_seconds=2.0)
         first: Receipt = await run_fold(
             desk,
             self.task,
@@ -143,7 +143,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workbench, 
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as loop:
         patch.setenv("MODELWRIGHT_HOME", str(tmp_path_factory.mktemp("trials") / "home"))
         run_id = "00000000-0000-4000-8000-00000000000a"
-        yield open_workbench(run_id, Settings(time_limit=600, jobs=2)), loop
+        yield open_workbench(run_id, Settings(time_limit=86_400, jobs=2)), loop
         close_workbench(run_id)
 
 
@@ -213,12 +213,12 @@ def test_without_time_each_check_says_that_it_was_skipped(held: tuple[Workbench,
     """A costly program in a run that is nearly over: nothing is run, nothing is claimed."""
     bench = bench_of("iris", held)
     candidate, member = bench.trained(HONEST)
-    costly = candidate.but(fit_seconds=500.0)
+    costly = candidate.but(fit_seconds=60_000.0)
     before = len(bench.desk.journal.entries())
     checks, findings = bench.loop.run(run_trials(bench.desk, bench.task, bench.prepared, [(costly, 1.0)], [member]))
     assert findings == []
     assert {check.status for check in checks if check.name != TOGETHER} == {"skipped"}
-    assert all("takes about 500.0 s" in check.detail for check in checks if check.name in {REFIT, CANARY})
+    assert all("takes about 60000.0 s" in check.detail for check in checks if check.name in {REFIT, CANARY})
     assert len(bench.desk.journal.entries()) <= before + 3
 
 

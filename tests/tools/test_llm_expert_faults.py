@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypedDict
 
@@ -11,6 +13,7 @@ import pytest
 
 from state.errors import ExpertError
 from state.questions import Review
+from tests.conformance.executor import PATIENCE
 from tests.support.llm_server import LlmServer, Reply, Script
 from tests.support.questions import plan_question, program_question, repair_question, review_question
 from tests.support.scripted_team import MARKER, PROGRAM, scripted_team
@@ -33,7 +36,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
     def open_both(script: Script, *, server_options: dict[str, Any] | None = None, **options: Any) -> Opened:
         server = LlmServer(script, **(server_options or {})).__enter__()
         servers.append(server)
-        return server, LlmExpert("openai:scripted", base_url=server.url, **{"timeout": 20.0, **options})
+        return server, LlmExpert("openai:scripted", base_url=server.url, **{"timeout": 200.0, **options})
 
     yield open_both
     for server in servers:
@@ -342,14 +345,18 @@ def test_a_long_pause_is_told_and_not_waited_for(opened: Opener) -> None:
 
 def test_a_server_that_does_not_answer_is_given_up(opened: Opener) -> None:
     """The timeout of a request holds, and a request that timed out is tried once more."""
-    server, expert = opened([{"answer": REVIEW, "delay": 30}], timeout=0.4)
+    server, expert = opened([{"answer": REVIEW, "delay": 600}], timeout=1.5)
     assert "no " in str(failure(expert))
+    give_up = time.monotonic() + PATIENCE
+    while server.calls < 2 and time.monotonic() < give_up:  # what was sent arrives, however late the server reads it
+        time.sleep(0.02)
     assert server.calls == 2
 
 
 def test_a_server_that_dribbles_is_given_up_too(opened: Opener) -> None:
     """Each byte comes in time, the whole reply never would."""
-    server, expert = opened([{"answer": REVIEW, "dribble": 0.1}], timeout=0.6, retries=0)
+    # A byte comes long before the timeout of a read, and all of them long after it.
+    server, expert = opened([{"answer": REVIEW, "dribble": 0.1}], timeout=3.0, retries=0)
     assert "no complete reply within" in str(failure(expert))
     assert server.calls == 1
 
@@ -363,9 +370,10 @@ def test_no_request_is_started_without_time(opened: Opener) -> None:
 
 def test_nobody_listens() -> None:
     """The error for a server that is not there names the setting to look at."""
-    with LlmServer([GOOD]) as server:
-        address = server.url
-    error = failure(LlmExpert("openai:scripted", base_url=address, retries=0))
+    with socket.socket() as silent:  # bound and not listening, so that nobody else gets the port meanwhile
+        silent.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        error = failure(LlmExpert("openai:scripted", base_url=address, retries=0))
     assert "cannot be reached" in str(error)
     assert "base_url" in str(error)
 

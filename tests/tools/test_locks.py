@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from state.errors import EXIT_HELD, RunHeld
+from tools import locks
 from tools.locks import hold_run, holder
 
 ROOT = Path(__file__).parents[2]
@@ -21,9 +23,9 @@ import subprocess, sys, time
 from pathlib import Path
 from tools.locks import hold_run
 with hold_run(Path(sys.argv[1])):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], close_fds=False)
     print(child.pid, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -115,3 +117,22 @@ def test_the_lock_file_is_private(tmp_path: Path) -> None:
     with hold_run(tmp_path / "new"):
         assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
         assert (tmp_path / "new" / "run.lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_lock_of_a_removed_run_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waited for a lock whose file was removed meanwhile holds the one that is there now, as all others see it."""
+    folder, lock, rounds = tmp_path / "run", locks._lock, []
+
+    def lock_late(handle: int, path: Path) -> None:
+        rounds.append(path)
+        if len(rounds) == 1:
+            shutil.rmtree(folder)
+        lock(handle, path)
+
+    monkeypatch.setattr(locks, "_lock", lock_late)
+    with hold_run(folder):
+        assert len(rounds) == 2
+        assert holder(folder) is not None
+        with pytest.raises(RunHeld), hold_run(folder):
+            pass
+    assert holder(folder) is None

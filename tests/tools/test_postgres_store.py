@@ -411,16 +411,17 @@ def test_schemas_that_no_run_owns_are_swept(
 
 def test_a_transaction_that_has_much_else_to_do_is_waited_for(place: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server ends a transaction that stands still, but not one that said it would."""
-    monkeypatch.setattr("tools.postgres.session.idle_seconds", lambda: 0.3)
+    Catalogue(place).add_run(_row(1))  # with a connection of its own, whose making takes many statements
+    # Much longer than a busy machine lets a process wait between two statements.
+    monkeypatch.setattr("tools.postgres.session.idle_seconds", lambda: 2.0)
     catalogue = Catalogue(place)
-    catalogue.add_run(_row(1))
     with catalogue.database.write(long=True):
-        time.sleep(0.6)
+        time.sleep(3.0)
         catalogue.add_run(_row(2))
 
     def stand_still() -> None:
         with catalogue.database.write():
-            time.sleep(0.6)
+            time.sleep(3.0)
             catalogue.add_run(_row(3))
 
     with pytest.raises(StoreError, match=r"cannot be used(.|\n)*stood still"):

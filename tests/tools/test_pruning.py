@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,12 +20,14 @@ from state.errors import NotFound, StoreError
 from tests.conftest import Built
 from tests.support.copies import copy_of, effects
 from tests.support.inprocess import command_here
+from tools import pruning
 from tools.artifacts import open_artifacts
 from tools.catalogue import Catalogue
+from tools.executors.folders import JobFolders
 from tools.forking import copy_run
 from tools.home import run_folder
 from tools.locks import hold_run
-from tools.pruning import UNOWNED_AFTER, collect, prune_run, sweep, tidy_on_resume
+from tools.pruning import UNOWNED_AFTER, collect, prune_run, sweep, sweep_jobs, tidy_on_resume
 from tools.references import needs_of
 
 
@@ -229,3 +234,50 @@ def test_a_resume_sweeps_leftovers(home: Path) -> None:
     assert not list(run_folder(run.id).glob(".report.html.*"))
     assert (unfinished.exists(), finished.exists()) == (False, True)
     assert [folder.name for folder in (home / "jobs").iterdir()] == [jobs.name]
+
+
+def test_what_a_killed_process_has_just_noted_is_kept(home: Path, catalogue: Catalogue) -> None:
+    """A job's outputs that lie in the store before the journal knows of them: the next resume adopts them."""
+    store, run = open_artifacts(), modelwright.open_run("shared")
+    noted, idle = store.put(b"predictions"), store.put(b"nobody's")
+    attempt = home / "jobs" / run.id / "key" / f"{'c' * 12}-1"
+    attempt.mkdir(parents=True)
+    (attempt / "collected.json").write_text(json.dumps({"outputs": {"predictions.npy": noted}}))
+    collect(catalogue)
+    assert (store.has(noted), store.has(idle)) == (True, False)
+
+
+def test_what_a_kill_left_of_a_release_being_tried_out_goes(home: Path) -> None:
+    """Its folder holds copies of the data; one whose process lives, or that is being made, stays."""
+    dead, living, young = (home / "jobs" / f"release-{name}" for name in ("dead", "living", "young"))
+    owners = [JobFolders(folder / "jobs") for folder in (dead, living)]
+    os.close(owners[0]._lock)  # as the kernel does it
+    young.mkdir()
+    (dead / "artifacts").mkdir()
+    for path in (dead, *dead.glob("*"), living, *living.glob("*")):
+        os.utime(path, (1, 1))
+    sweep_jobs()
+    assert (dead.exists(), living.exists(), young.exists()) == (False, True, True)
+    owners[1].close()
+
+
+def test_a_run_that_begins_where_nobody_knew_one_is_not_swept(
+    home: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at a folder and its removal somebody may take it up: it is looked at again under its lock."""
+    run = modelwright.open_run("shared")
+    taken = home / "runs" / str(uuid.uuid4())
+    shutil.copytree(run_folder(run.id), taken)
+    long_ago = time.time() - UNOWNED_AFTER - 60
+    for path in (taken, *taken.glob("*")):
+        os.utime(path, (long_ago, long_ago))
+
+    @contextmanager
+    def held_late(folder: Path) -> Iterator[None]:
+        catalogue.add_run(catalogue.run(run.id).but(id=folder.name, name="taken"))
+        with hold_run(folder):
+            yield
+
+    monkeypatch.setattr(pruning, "hold_run", held_late)
+    sweep(catalogue)
+    assert taken.exists()

@@ -104,3 +104,20 @@ def test_the_estimator_comes_nearer_to_the_best() -> None:
         distances.append(distance)
         tried.append(_tried(case, "boosting", {**defaults, **variant.params}, 1.0 + distance, number))
     assert sum(distances[-10:]) < sum(distances[:10])
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_plan_says_how_its_settings_were_drawn(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the sixth place on by the estimator where optuna is installed; before, and without it, at random."""
+    if there and importlib.util.find_spec("optuna") is None:
+        pytest.skip("optuna is an extra")
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda *one: find(*one) if there or one != ("optuna",) else None)
+    case, recipe = CASES["values"](), find_recipe("boosting")
+    defaults = recipe.variants(case.task, case.profile)[0].params
+    tried = [_tried(case, "boosting", {**defaults, "rounds": 100 + number}, 1.0, number) for number in range(5)]
+    first, sixth = (tuned(_question(case, some), recipe, None) for some in (tried[:4], tried))
+    assert first is not None
+    assert sixth is not None
+    assert "at random" in first.why
+    assert ("optuna" in sixth.why, "at random" in sixth.why) == (there, not there)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,21 @@ def test_a_run_that_nobody_drives_was_interrupted(catalogue: Catalogue) -> None:
         assert standing(row) == "running"
     assert standing(row) == "interrupted"
     assert modelwright.open_run("houses").status == "interrupted"
+
+
+def test_runs_that_begin_at_once_have_names_of_their_own(catalogue: Catalogue) -> None:
+    """Each looks for a free name and takes it in one transaction."""
+    catalogue.runs()
+    settings, start = Settings(data="houses.csv", name="houses"), threading.Barrier(6)
+
+    def register() -> str:
+        own = Catalogue(home() / "catalogue.db")
+        start.wait()
+        try:
+            return register_run(own, str(uuid.uuid4()), settings).name
+        finally:
+            own.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        names = [one.result() for one in [pool.submit(register) for _ in range(6)]]
+    assert sorted(names) == ["houses", *(f"houses-{number}" for number in range(2, 7))]

@@ -17,6 +17,7 @@ from graphs.cli.sandbox_advice import apparmor_profile, sandbox_openings, sandbo
 from state.errors import SafetyRefused, UsageError
 from state.settings import Settings
 from tests.support.command import modelwright
+from tests.support.sharing import once
 from tests.support.tables import loans
 from tests.support.tiers import CONTAINED
 from tools import sandbox
@@ -31,30 +32,37 @@ _ran: dict[tuple[str, ...], dict[str, Any]] = {}
 
 @pytest.fixture
 def sandboxed(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Runs tests/support/sandboxed.py once per set of words and gives what it printed."""
+    """Runs tests/support/sandboxed.py once per set of words and gives what it printed.
+
+    Once for all workers: what a job fills of /dev/shm counts for every job that its user runs meanwhile.
+    """
 
     def run(*words: str) -> dict[str, Any]:
         told = tuple(filter(None, words))
         if told not in _ran:
-            folder = tmp_path_factory.mktemp("tier", numbered=True)
-            folder.chmod(0o777)
-            for parent in folder.parents:  # pytest's own are closed to others; a worker's lies one deeper
-                if parent.owner() == folder.owner() and "pytest" in str(parent):
-                    parent.chmod(0o711)
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.support.sandboxed", str(folder), *told],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if "NotPossible" in done.stderr:
-                pytest.skip(done.stderr.strip().splitlines()[-1])
-            assert done.returncode == 0, done.stderr
-            _ran[told] = json.loads(done.stdout)
+            folder = once(tmp_path_factory, "-".join(("sandboxed", *told)), lambda folder: _run(folder, told))
+            _ran[told] = json.loads((folder / "said.json").read_text())
         return _ran[told]
 
     return run
+
+
+def _run(folder: Path, told: tuple[str, ...]) -> None:
+    folder.chmod(0o777)
+    for parent in folder.parents:  # pytest's own are closed to others
+        if parent.owner() == folder.owner() and "pytest" in str(parent):
+            parent.chmod(0o711)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.sandboxed", str(folder), *told],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "NotPossible" in done.stderr:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    (folder / "said.json").write_text(done.stdout)
 
 
 pytestmark = pytest.mark.skipif(not CONTAINED, reason="neither T1 nor T2 can be entered on this machine")

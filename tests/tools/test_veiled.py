@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -112,3 +113,27 @@ def test_the_key_is_private_and_kept(store: VeiledArtifacts, key: Path) -> None:
     key.write_bytes(b"short")
     with pytest.raises(StoreError, match="holds 5 bytes"):
         store.put(b"content again")
+
+
+def test_a_key_is_whole_before_it_has_its_name(
+    store: VeiledArtifacts, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies while it makes the key leaves none that is cut short; of two that make one the first counts."""
+    link = os.link
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "link", die)
+    with pytest.raises(KeyboardInterrupt):
+        store.put(b"content")
+    assert list(key.parent.iterdir()) == []
+
+    def come_second(new: Path, path: Path) -> None:
+        path.write_bytes(bytes(32))
+        link(new, path)
+
+    monkeypatch.setattr(os, "link", come_second)
+    store.put(b"content")
+    assert key.read_bytes() == bytes(32)
+    assert list(key.parent.iterdir()) == [key]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.executor import wait_until_gone
+from tests.conformance.executor import PATIENCE, wait_until_gone
 from tools.executors import zygote
 from tools.sandbox import environment
 
@@ -52,7 +52,7 @@ class Parent:
         for name in ("in", "out"):
             (folder / name).mkdir(parents=True)
         (folder / "in" / "main.py").write_text(text)
-        limits = {"seconds": 60, "memory_mb": 1000, "disk_mb": 100, "output_kb": 64, "tasks": 50}
+        limits = {"seconds": 600, "memory_mb": 1000, "disk_mb": 100, "output_kb": 64, "tasks": 50}
         description = {
             "key": f"key{number}", "boot": "b", "kind": "script", "folder": str(folder), "params": {"argv": ["main.py"]},
             "time_limit": None, "n_jobs": 1, "threads": 1, "tier": "T3", "limits": limits,
@@ -99,7 +99,7 @@ def test_a_job_inherits_no_file_and_does_not_see_ours(parent: Parent) -> None:
 
 def test_a_killed_job_has_no_receipt(parent: Parent) -> None:
     """A job ended by request is reported without a receipt, and none lies in its folder."""
-    folder = parent.start(3, "import os, time\nopen('mark', 'w').close()\ntime.sleep(60)\n")
+    folder = parent.start(3, "import os, time\nopen('mark', 'w').close()\ntime.sleep(600)\n")
     while not (folder / "out" / "mark").exists():
         time.sleep(0.02)
     parent.say(do="kill", id=3)
@@ -109,26 +109,25 @@ def test_a_killed_job_has_no_receipt(parent: Parent) -> None:
 
 def test_killing_a_keeper_kills_its_job(parent: Parent) -> None:
     """A program and its children do not outlive a keeper that is killed, and the death is reported."""
-    text = "import os, time\npid = os.fork()\nif pid == 0:\n    os.setsid()\n    time.sleep(60)\n"
-    text += "open('mark', 'w').write(f'{os.getppid()} {os.getpid()} {pid}\\n')\ntime.sleep(60)\n"
+    text = "import os, time\npid = os.fork()\nif pid == 0:\n    os.setsid()\n    time.sleep(600)\n"
+    text += "open('mark', 'w').write(f'{os.getppid()} {os.getpid()} {pid}\\n')\ntime.sleep(600)\n"
     mark = parent.start(4, text) / "out" / "mark"
     while not (mark.exists() and mark.read_text().endswith("\n")):
         time.sleep(0.02)
     keeper, program, child = map(int, mark.read_text().split())
     os.kill(keeper, 9)
     assert parent.hear() == {"event": "done", "id": 4, "receipt": None}
-    wait_until_gone(program)
-    wait_until_gone(child)
+    wait_until_gone(program, child)
 
 
 def test_it_kills_everything_when_its_stdin_ends(parent: Parent) -> None:
     """End of file on stdin ends running jobs and then the warm parent itself."""
     mark = (
-        parent.start(5, "import os, time\nopen('mark', 'w').write(f'{os.getpid()}\\n')\ntime.sleep(60)\n") / "out/mark"
+        parent.start(5, "import os, time\nopen('mark', 'w').write(f'{os.getpid()}\\n')\ntime.sleep(600)\n") / "out/mark"
     )
     while not (mark.exists() and mark.read_text().endswith("\n")):
         time.sleep(0.02)
     assert parent.process.stdin is not None
     parent.process.stdin.close()
-    assert parent.process.wait(10) == 0
+    assert parent.process.wait(PATIENCE) == 0
     wait_until_gone(int(mark.read_text()))
