@@ -92,7 +92,7 @@ class Model:
             if len(kinds) == 1 and (kind := kinds.pop()):
                 values.setdefault("kind", kind)
         if self.input_schema:
-            train = _narrowed(train, self.input_schema, list(self.output_schema) or _asked(values.get("target")))
+            train = _narrowed(train, self.input_schema, list(self.output_schema) or values.get("target") or "")
         if test is not None:
             values["test_data"] = _test_path(test)
         listeners = [*callbacks, *([_talk(chain_of_thought)] if verbose or chain_of_thought else [])]
@@ -272,16 +272,17 @@ def _kind_of(kind: str, *, several: bool) -> str:
     return {"regression": "multiregression", "binary": "multilabel"}.get(found, "") if several else found
 
 
-def _asked(target: str | None) -> list[str]:
-    return [target] if target else []
+def _narrowed(data: Any, schema: Mapping[str, str], target: str | Sequence[str]) -> Any:
+    """The table with the columns of the schema and the targets only. Raises InputError naming those it lacks.
 
-
-def _narrowed(data: Any, schema: Mapping[str, str], targets: Sequence[str]) -> Any:
-    """The table with the columns of the schema and the targets only. Raises InputError naming those it lacks."""
+    target: a column, several as a list or as one text with commas, or "" when it is still to be guessed.
+    """
     from tools.intake.table import open_table, table_from_frame
+    from tools.several import asked_targets
 
     table = open_table(Path(data)) if isinstance(data, str | PathLike) else table_from_frame(data)
     there = [str(name) for name in table.frame.columns]
+    targets = list(map(str, target)) if isinstance(target, list | tuple) else asked_targets(str(target), there)
     wanted = [*(name for name in schema if name not in targets), *targets]
     listed = ", ".join(map(repr, there[:12])) + (", …" if len(there) > 12 else "")
     if missing := [name for name in wanted if name not in there]:

@@ -121,7 +121,7 @@ def _refuse_ground(groups: Rows | None, times: NDArray[np.float64] | None) -> No
             Problem(
                 f"only {distinct} groups, but training, validation and test need one each",
                 where="group columns",
-                cure="name other --group-columns, or none",
+                cure="name other columns with --group, or none",
             )
         )
 

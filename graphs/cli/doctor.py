@@ -6,14 +6,19 @@ import os
 import platform
 import shutil
 import sys
+import tomllib
+from collections.abc import Iterable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
 
 from graphs.cli.output import print_json, results, say
 from tools.home import home
 
+_PACKAGE = "modelwright"
 _CORE = ("langgraph", "langgraph-checkpoint-sqlite", "pandas", "scikit-learn", "lightgbm", "skrub", "skops", "pyarrow")
-_EXTRAS = {"langgraph-cli": "studio", "xgboost": "", "catboost": "", "torch": ""}
 
 
 def doctor_screen(output_json: bool) -> None:
@@ -72,7 +77,7 @@ def examine() -> dict[str, Any]:
         "sandbox": tried.name,
         "left open": "; ".join(sandbox_openings(tried)) or "nothing known",
         "libraries": libraries,
-        "extras": {name: version or "not installed" for name, version in _versions(_EXTRAS, missing=True).items()},
+        "extras": {name: _installed(name, brought) for name, brought in extras().items()},
         "key": "OPENAI_API_KEY is set"
         if os.environ.get("OPENAI_API_KEY")
         else "no OPENAI_API_KEY (not needed: the builtin expert works without)",
@@ -99,14 +104,60 @@ def _store() -> tuple[str, list[str]]:
         session.close()
 
 
-def _versions(names: Any, *, missing: bool = False) -> dict[str, str]:
+def extras() -> dict[str, list[str]]:
+    """Each extra of ours with the libraries it brings on this machine, but for `dev`.
+
+    In a checkout from pyproject.toml, since what was installed of it may be older; else from the package's metadata.
+    Empty where neither is there.
+    """
+    declared = _declared() or _published()
+    found = {}
+    for extra in sorted(declared.keys() - {"dev"}):
+        wanted = [one for one in declared[extra] if one.marker is None or one.marker.evaluate({"extra": extra})]
+        found[extra] = [one.name for one in wanted]
+    return found
+
+
+def _declared() -> dict[str, list[Requirement]]:
+    """Extra → requirements in the pyproject.toml of the checkout this module lies in; empty in an installed package."""
+    path = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    try:
+        project = tomllib.loads(path.read_text(encoding="utf-8")).get("project", {})
+    except (OSError, ValueError):
+        return {}
+    listed = project.get("optional-dependencies", {}) if project.get("name") == _PACKAGE else {}
+    return {extra: [Requirement(text) for text in texts] for extra, texts in listed.items()}
+
+
+def _published() -> dict[str, list[Requirement]]:
+    """Extra → requirements in the metadata of the installed package; empty where it is not installed."""
+    try:
+        package = metadata.distribution(_PACKAGE)
+    except metadata.PackageNotFoundError:
+        return {}
+    conditional = [one for text in package.requires or [] if (one := Requirement(text)).marker is not None]
+    names = package.metadata.get_all("Provides-Extra") or []
+    return {name: [one for one in conditional if _only_with(one, name)] for name in names}
+
+
+def _only_with(requirement: Requirement, extra: str) -> bool:
+    marker = requirement.marker
+    return marker is not None and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""})
+
+
+def _installed(extra: str, libraries: list[str]) -> str:
+    """The versions of an extra's libraries, or the line that installs it."""
+    versions = _versions(libraries)
+    if "missing" in versions.values():
+        return f"not installed (pip install '{_PACKAGE}[{extra}]')"
+    return " + ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _versions(names: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in names:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            if missing:
-                found[name] = ""
-            else:
-                found[name] = "missing"
+            found[name] = "missing"
     return found

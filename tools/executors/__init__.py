@@ -1,4 +1,4 @@
-"""Where jobs run: the Executor protocol and `open_executor`."""
+"""Where jobs run: the Executor protocol. `open_workbench` opens the executor of a run."""
 
 from __future__ import annotations
 

@@ -13,11 +13,18 @@ from state.errors import Problem
 from state.settings import Settings
 
 _SECONDS = frozenset({"time_limit", "run_timeout", "llm_timeout"})
-_NAMES = {"data": "data", "group_columns": "--group", "experts": "--role-expert"}
+_NAMES = {
+    "data": "data",
+    "group_columns": "--group",
+    "experts": "--role-expert",
+    "llm_timeout": "llm_timeout",
+    "temperature": "temperature",
+}
+"""Settings with an option of another name, and those without one (TOML, environment and Python know them)."""
 
 
 def option(setting: str) -> str:
-    """The name of a setting in messages: its command line option; `data` is the argument itself."""
+    """The name of a setting in messages: its command line option, or its own where it has none."""
     return _NAMES.get(setting, "--" + setting.replace("_", "-"))
 
 

@@ -18,7 +18,6 @@ from state.records import canonical_json
 from tools.recipes.recipe import Recipe, Variant
 from tools.recipes.spaces import Dimension, Value, placed, space, values_of
 
-INSTALL = "pip install 'modelwright[search]'"
 _DRAWS = 20
 """Draws until one is found that was not tried."""
 _STARTUP = 5
@@ -47,10 +46,10 @@ def tuned(question: PlanQuestion, recipe: Recipe, parent: str | None, *, number:
     higher = question.task.metric.direction == "higher"
     for draw in range(_DRAWS):
         seed = _seed(question, recipe.name, parent, len(mine), number, draw)
-        values = _drawn(dimensions, trials, higher, seed)
+        values, way = _drawn(dimensions, trials, higher, seed)
         made = placed(params, values)
         if canonical_json(made) not in seen:
-            return _variant(base, made, values, own, number)
+            return _variant(base, made, values, way, own, number)
     return None
 
 
@@ -70,9 +69,10 @@ def _seed(question: PlanQuestion, *parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def _drawn(dimensions: list[Dimension], trials: list[Trial], higher: bool, seed: int) -> dict[str, Value]:
+def _drawn(dimensions: list[Dimension], trials: list[Trial], higher: bool, seed: int) -> tuple[dict[str, Value], str]:
+    """A place of the space, and how it was found, for the plan's rationale."""
     if importlib.util.find_spec("optuna") is not None and len(trials) >= _STARTUP:
-        return _by_estimator(dimensions, trials, higher, seed)
+        return _by_estimator(dimensions, trials, higher, seed), "by a tree-structured Parzen estimator (optuna)"
     return _at_random(dimensions, trials, higher, seed)
 
 
@@ -101,13 +101,16 @@ def _distribution(one: Dimension) -> Any:
     return FloatDistribution(one.low, one.high, log=one.log)
 
 
-def _at_random(dimensions: list[Dimension], trials: list[Trial], higher: bool, seed: int) -> dict[str, Value]:
+def _at_random(
+    dimensions: list[Dimension], trials: list[Trial], higher: bool, seed: int
+) -> tuple[dict[str, Value], str]:
     """A place drawn evenly; where places are known, every second time near the best of them."""
     generator = random.Random(seed)  # noqa: S311  a draw of parameters, nothing secret
     near: dict[str, Value] = {}
     if trials and generator.random() < 0.5:
         near = (max if higher else min)(trials, key=lambda trial: trial[1])[0]
-    return {one.name: _point(one, near.get(one.name), generator) for one in dimensions}
+    way = "at random near the best place tried" if near else "evenly at random"
+    return {one.name: _point(one, near.get(one.name), generator) for one in dimensions}, way
 
 
 def _point(one: Dimension, near: Value | None, generator: random.Random) -> Value:
@@ -124,7 +127,7 @@ def _point(one: Dimension, near: Value | None, generator: random.Random) -> Valu
 
 
 def _variant(
-    base: Variant, params: dict[str, Any], values: dict[str, Value], own: dict[str, Any] | None, number: int
+    base: Variant, params: dict[str, Any], values: dict[str, Value], way: str, own: dict[str, Any] | None, number: int
 ) -> Variant:
     told = ", ".join(
         f"{name.rpartition('.')[2]} {value:.3g}" if isinstance(value, float) else f"{name.rpartition('.')[2]} {value}"
@@ -135,7 +138,7 @@ def _variant(
     return Variant(
         key=f"{base.key}-tuned" + (f"-{number + 1}" if number else ""),
         title=f"{title} · other settings",
-        why=f"{built}settings drawn from the recipe's space, nearer to what scored well: {told}.",
+        why=f"{built}settings drawn from the recipe's space {way}: {told}.",
         params=params,
         representation=base.representation,
         architecture=base.architecture,
