@@ -132,10 +132,10 @@ def _lend(run_id: str, settings: Settings) -> _Loan:
         finally:
             catalogue.close()
         budget = Budget(settings.time_limit, spent=row.active_seconds)
+        held.callback(close_workbench, run_id)  # first: one left open without the lock would count as a session's
+        held.callback(budget.save)
         desk = open_workbench(run_id, settings, budget=budget)
         drive.when_lost = desk.abandon
-        held.callback(close_workbench, run_id)
-        held.callback(budget.save)
         for one in damaged:
             desk.note(f"damage: {one}; {one.way_out}")
         budget.persist = lambda seconds: desk.catalogue.add_active_seconds(run_id, seconds)

@@ -11,9 +11,10 @@ import sys
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, TypeVar
+
+from tools.blocking import seen_through
 
 T = TypeVar("T")
 
@@ -34,8 +35,7 @@ async def on_role_loop(work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(waiting)
     except asyncio.CancelledError:
         loop.call_soon_threadsafe(lambda: tasks[0].cancel())
-        with suppress(asyncio.CancelledError, Exception):
-            await waiting
+        await seen_through(waiting)
         raise
 
 

@@ -158,38 +158,44 @@ async def _drive(
 ) -> Outcome:
     reclaim(run.id)
     with drive_run(run.id) as drive:
+        if graph_input is None or rebuild:
+            # It was read before the lock was ours, and whoever held that may have driven the run on until then.
+            run = _as_it_stands(run)
+            if not rebuild and (run.status == "done" or run.status == "rejected"):
+                return Outcome(run.id, run.name, run.status, summary=run.summary)
+            settings = _overridden(Settings.model_validate(run.settings), overrides or {})
         damaged = before_driving(run) if graph_input is None else []
         if graph_input is None or rebuild:
             tidy_on_resume(run.id)
         run, told = begin_again(run) if rebuild else (run, "")
         budget = Budget(settings.time_limit, spent=run.active_seconds, began=began)
-        desk = open_workbench(run.id, settings, budget=budget)
-        drive.when_lost = desk.abandon
-        budget.persist = lambda seconds: desk.catalogue.add_active_seconds(run.id, seconds)
-        desk.request, request = request, None  # the analyst lets go of it, and then nobody holds it
-        if listener is not None:
-            desk.listeners.append(listener)
-        desk.say(
-            "session",
-            "",
-            run_id=run.id,
-            name=run.name,
-            time_limit=settings.time_limit,
-            spent=round(run.active_seconds, 2),
-            jobs=desk.slots,
-            sandbox=tier(settings.sandbox),
-            expert=settings.expert,
-            experts=settings.experts,
-            pid=os.getpid(),
-        )
-        if settings.name and run.name != settings.name:
-            desk.note(f"another run is called {settings.name!r}, so this one is {run.name!r}")
-        for name, value in (overrides or {}).items():
-            desk.say("override", "", f"{name} is now {value}", name=name, value=value)
-        if told:
-            desk.note(told)
-        tell_damage(desk, damaged)
         try:
+            desk = open_workbench(run.id, settings, budget=budget)
+            drive.when_lost = desk.abandon
+            budget.persist = lambda seconds: desk.catalogue.add_active_seconds(run.id, seconds)
+            desk.request, request = request, None  # the analyst lets go of it, and then nobody holds it
+            if listener is not None:
+                desk.listeners.append(listener)
+            desk.say(
+                "session",
+                "",
+                run_id=run.id,
+                name=run.name,
+                time_limit=settings.time_limit,
+                spent=round(run.active_seconds, 2),
+                jobs=desk.slots,
+                sandbox=tier(settings.sandbox),
+                expert=settings.expert,
+                experts=settings.experts,
+                pid=os.getpid(),
+            )
+            if settings.name and run.name != settings.name:
+                desk.note(f"another run is called {settings.name!r}, so this one is {run.name!r}")
+            for name, value in (overrides or {}).items():
+                desk.say("override", "", f"{name} is now {value}", name=name, value=value)
+            if told:
+                desk.note(told)
+            tell_damage(desk, damaged)
             desk.catalogue.update_run(run.id, status="running", settings=settings.model_dump(mode="json"))
             keep_manifest(desk)
             async with open_saver(run_place(run.id)) as saver:
@@ -201,6 +207,15 @@ async def _drive(
                 budget.save()
             finally:  # also when the run was lost to another process, which refuses the write
                 close_workbench(run.id)
+
+
+def _as_it_stands(run: RunRow) -> RunRow:
+    """The run's row as it is now. Raises NotFound when the run was removed meanwhile."""
+    catalogue = open_catalogue()
+    try:
+        return catalogue.run(run.id)
+    finally:
+        catalogue.close()
 
 
 async def _invoke(

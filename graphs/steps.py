@@ -28,6 +28,7 @@ from state.errors import DiskFull, RunPaused, VersionMismatch
 from state.records import to_plain
 from state.settings import Settings
 from tools.artifacts import open_artifacts
+from tools.blocking import in_thread
 from tools.damage.healing import Healer
 from tools.disk import check_room, writing
 from tools.home import home
@@ -50,20 +51,20 @@ def step(role: Role, *, first: bool = False, last: bool = False) -> Node:
         facts = await asyncio.to_thread(_facts, state, config, runtime, first)
         state = {**state, **facts}
         async with _borrowed(state, last) as desk:
-            began, place = time.monotonic(), await asyncio.to_thread(_begin, desk, name, state, runtime)
+            began, place = time.monotonic(), await in_thread(_begin, desk, name, state, runtime)
             extra = {"ask": partial(_ask, desk)} if asks else {}
 
             async def work() -> Any:
                 if inspect.iscoroutinefunction(role):
                     return await on_role_loop(role(state, desk, **extra))
-                return await asyncio.to_thread(role, state, desk, **extra)
+                return await in_thread(role, state, desk, **extra)
 
             with writing():
                 healer = Healer(desk, state.get("brief") or "", lambda: reframe(desk), elsewhere=on_role_loop)
                 update = await healer.through(work)
             plain: dict[str, Any] = to_plain(update)
-            await asyncio.to_thread(desk.say, "step", name, **place, seconds=round(time.monotonic() - began, 3))
-            await asyncio.to_thread(_finish, desk, {**state, **plain}, last)
+            await in_thread(desk.say, "step", name, **place, seconds=round(time.monotonic() - began, 3))
+            await in_thread(_finish, desk, {**state, **plain}, last)
         return {**facts, **plain}
 
     node.__name__ = name

@@ -51,10 +51,12 @@ class Threads:
         for run_id, facts in told.items():
             if self.shown.get(run_id) != facts and await self._show(run_id, facts):
                 self.shown[run_id] = facts
-        for run_id in set(self.shown) - set(told):
-            del self.shown[run_id]
-            if await self.client.threads.search(ids=[run_id], limit=1):
-                await self.client.threads.delete(run_id)
+        if left := set(self.shown) - set(told):
+            # Not those that only have become too old to be looked at: with a thread the server deletes its checkpoints.
+            for run_id in left - await asyncio.to_thread(_known):
+                del self.shown[run_id]
+                if await self.client.threads.search(ids=[run_id], limit=1):
+                    await self.client.threads.delete(run_id)
 
     async def _show(self, run_id: str, facts: dict[str, Any]) -> bool:
         """Make the run's thread say how it stands. False when the run has not come far enough to be shown."""
@@ -94,6 +96,15 @@ def _told() -> dict[str, dict[str, Any]]:
     finally:
         catalogue.close()
     return {row.id: _facts(row) for row in reversed(rows) if _is_uuid(row.id)}
+
+
+def _known() -> set[str]:
+    """The ids of all runs of the catalogue."""
+    catalogue = open_catalogue()
+    try:
+        return {row.id for row in catalogue.runs()}
+    finally:
+        catalogue.close()
 
 
 def _facts(row: RunRow) -> dict[str, Any]:

@@ -197,9 +197,17 @@ class FolderArtifacts(Conversions):
         for path in self.root.glob("tmp/*"):
             try:
                 facts = path.stat()
-                if stat.S_ISREG(facts.st_mode) and time.time() - facts.st_mtime > older_than:
+                is_folder = stat.S_ISDIR(facts.st_mode)
+                touched = max([facts.st_mtime, *(one.stat().st_mtime for one in (path.iterdir() if is_folder else ()))])
+                if time.time() - touched <= older_than:
+                    continue
+                if is_folder:
+                    shutil.rmtree(path, ignore_errors=True)
+                elif stat.S_ISREG(facts.st_mode):
                     path.unlink()
-                    removed += 1
+                else:
+                    continue
+                removed += 1
             except FileNotFoundError:
                 continue  # its writer was quicker
         return removed

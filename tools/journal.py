@@ -247,19 +247,26 @@ class Journal:
     def _finish(self, key: str, result: Result, keep: Judge | None) -> Result:
         text = pack(result)
         kept = keep is None or keep(result)
-        self._close(key, "done" if kept else "failed", text, None if kept else "the result was not kept")
+        if not self._close(key, "done" if kept else "failed", text, None if kept else "the result was not kept"):
+            return self._stored(key) or _loaded(text)
         return _loaded(text)
 
     def _fail(self, key: str, error: BaseException) -> None:
         self._close(key, "failed", None, clean(f"{type(error).__name__}: {error}")[:4000])
 
-    def _close(self, key: str, state: str, result: str | None, error: str | None) -> None:
+    def _close(self, key: str, state: str, result: str | None, error: str | None) -> bool:
+        """Write how an attempt ended. False, and nothing is written, when the effect is done already.
+
+        Then this attempt has outlived the lock of its run, and whoever drives that now was quicker. What is done stays as
+        it is: a checkpoint may rest on it.
+        """
         with self.database.write(self.run_id) as db:
-            db.execute(
+            written = db.execute(
                 "UPDATE journal SET state = ?, result = ?, digest = ?, error = ?, finished = ? "
-                "WHERE key = ? AND run_id = ?",
+                "WHERE key = ? AND run_id = ? AND state <> 'done'",
                 [state, result, None if result is None else _digest(result), error, now(), key, self.run_id],
             )
+            return bool(written.rowcount)
 
     def _scope(self, key: str) -> Scope:
         return str(self.database.place), self.run_id if self.fresh else "", key

@@ -34,12 +34,9 @@ def hold_run(run_folder: Path) -> Iterator[None]:
     Raises RunHeld at once, naming pid, host and time, when another process (or another part of this one) drives the
     run. StoreError when the file system cannot lock.
     """
-    path = private_folder(run_folder) / LOCK_FILE
-    with writing(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    _held.add(handle)
+    path = run_folder / LOCK_FILE
+    handle = _taken(path)
     try:
-        _lock(handle, path)
         with writing(path):
             _write(handle, {"pid": os.getpid(), "host": socket.gethostname(), "since": now()})
         try:
@@ -48,11 +45,7 @@ def hold_run(run_folder: Path) -> Iterator[None]:
             if handle in _held:
                 os.ftruncate(handle, 0)
     finally:
-        if handle in _held:  # not in a forked child, where it is closed already
-            _held.discard(handle)
-            # Closing alone would not free it as long as a child, forked a moment ago, has not closed its copy yet.
-            fcntl.flock(handle, fcntl.LOCK_UN)
-            os.close(handle)
+        _free(handle)
 
 
 def holder(run_folder: Path) -> dict[str, Any] | None:
@@ -69,6 +62,36 @@ def holder(run_folder: Path) -> dict[str, Any] | None:
     else:
         return None
     finally:
+        os.close(handle)
+
+
+def _taken(path: Path) -> int:
+    """A descriptor that holds the lock at `path`; file and folder are made if they are not there."""
+    for last in (False, False, True):
+        private_folder(path.parent)
+        with writing(path):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _held.add(handle)
+        try:
+            _lock(handle, path)
+            with suppress(FileNotFoundError):
+                # Whoever held it may have removed the run with its folder. Then this file has no name any more, and the
+                # next process would lock another one and drive beside us.
+                if last or os.path.samestat(os.fstat(handle), os.stat(path)):
+                    return handle
+        except BaseException:
+            _free(handle)
+            raise
+        _free(handle)
+    raise AssertionError("the last round returns or raises")
+
+
+def _free(handle: int) -> None:
+    if handle in _held:  # not in a forked child, where it is closed already
+        _held.discard(handle)
+        # Closing alone would not free it as long as a child, forked a moment ago, has not closed its copy yet.
+        with suppress(OSError):  # on a file system that cannot lock there is nothing to free
+            fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 

@@ -18,21 +18,24 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from state.errors import RunHeld
-from tools.artifacts import ArtifactStore, open_artifacts
+from tools.artifacts import ArtifactStore, open_artifacts, refs_in
 from tools.catalogue import Catalogue, RunRow
 from tools.database import BUSY_SECONDS, check_format, named_errors, open_database
 from tools.drivers import drive_run, driver_of
 from tools.home import home, run_folder, runs_folder
+from tools.locks import hold_run
 from tools.places import Place, Schema, run_place, store_url
 from tools.references import idle_rows, needs_of
 from tools.threadsql import DOOMED, PRUNE
 
+TRIALS = "release-"
+"""How the names of folders begin in which programs of a release are tried out (tools/release/running.py)."""
 UNOWNED_AFTER = 3600.0
 """Seconds after which a run's folder that the catalogue does not know counts as left behind, not as being made."""
 
@@ -140,7 +143,20 @@ def _unneeded(
     needs = needs_of(catalogue, artifacts, without)
     kept = {row.id for row in catalogue.runs()} - set(without)
     rows = idle_rows(catalogue, needs, kept)
-    return [reference for reference in artifacts.refs() if reference not in needs.references], rows
+    needed = needs.references.union(_noted(kept))
+    return [reference for reference in artifacts.refs() if reference not in needed], rows
+
+
+def _noted(runs: Iterable[str]) -> Iterator[str]:
+    """What jobs of these runs have in the store though the journal has not heard of it: the process was killed in between.
+
+    The next resume adopts it, and would have to run a finished job again without it.
+    """
+    from tools.executors.folders import read_json
+
+    for run in runs:
+        for note in (home() / "jobs" / run).glob("*/*/collected.json"):
+            yield from refs_in(read_json(note) or {})
 
 
 def _sizes(artifacts: ArtifactStore, references: Iterable[str]) -> int:
@@ -213,7 +229,10 @@ def sweep(catalogue: Catalogue, *, dry_run: bool = False) -> list[Place]:
         if isinstance(one, Schema):
             _drop_schema(one)
         else:
-            shutil.rmtree(one, ignore_errors=True)
+            # Under its lock, and only if it is still unknown: a run may have begun there since.
+            with suppress(RunHeld), hold_run(one):
+                if one.name not in {row.id for row in catalogue.runs()}:
+                    shutil.rmtree(one, ignore_errors=True)
     open_artifacts().sweep()
     sweep_jobs()
     return found
@@ -222,13 +241,17 @@ def sweep(catalogue: Catalogue, *, dry_run: bool = False) -> list[Place]:
 def sweep_jobs() -> None:
     """Remove the job folders that dead owners left: unfinished attempts at once, receipts and kept logs after a week.
 
-    Those of runs that are driven are left to their drivers.
+    Those of runs that are driven are left to their drivers. What trying out a release left behind goes as a whole.
     """
-    from tools.executors.folders import JobFolders
+    from tools.executors.folders import JobFolders, is_in_use
 
     root = home() / "jobs"
     for folder in root.iterdir() if root.is_dir() else ():
         if not folder.is_dir() or folder.is_symlink() or driver_of(folder.name) is not None:
+            continue
+        if folder.name.startswith(TRIALS):
+            if not is_in_use(folder / "jobs") and time.time() - _touched(folder) > UNOWNED_AFTER:
+                shutil.rmtree(folder, ignore_errors=True)
             continue
         if any(folder.iterdir()):
             folders = JobFolders(folder)

@@ -17,6 +17,7 @@ from state.release import Baseline, DataOrigin, ReleaseFacts, ReleaseMember
 from state.task import Prepared, Task
 from tools.appraisal import appraise
 from tools.bagging import rows_of_folds
+from tools.blocking import in_thread
 from tools.explaining import Importance
 from tools.exploration import worst_rows
 from tools.labels import label_columns, labels_in
@@ -87,7 +88,7 @@ async def publish_release(
     job = example_job(
         files, examples, spec, artifacts=desk.artifacts, limits=desk.limits(max(20.0, desk.budget.left()))
     )
-    receipt, _ = await asyncio.gather(desk.start(lambda: job), asyncio.to_thread(write_it))
+    receipt, _ = await asyncio.gather(desk.start(lambda: job), in_thread(write_it))
     return publish(
         folder,
         files,

@@ -54,16 +54,18 @@ def register_run(catalogue: Catalogue, run_id: str, settings: Settings) -> RunRo
     except NotFound:
         from tools.catalogue import now
 
-        taken = {row.name for row in catalogue.runs()}
-        row = RunRow(
-            id=run_id,
-            name=_numbered(settings.name, taken) if settings.name else readable_name(run_id, taken),
-            created=now(),
-            updated=now(),
-            status="running",
-            data=settings.data,
-            intent=settings.intent,
-            settings=settings.model_dump(mode="json"),
-        )
-        catalogue.add_run(row)
+        # One transaction, so that two runs that begin at the same moment do not both find the name free.
+        with catalogue.database.write(run_id):
+            taken = {row.name for row in catalogue.runs()}
+            row = RunRow(
+                id=run_id,
+                name=_numbered(settings.name, taken) if settings.name else readable_name(run_id, taken),
+                created=now(),
+                updated=now(),
+                status="running",
+                data=settings.data,
+                intent=settings.intent,
+                settings=settings.model_dump(mode="json"),
+            )
+            catalogue.add_run(row)
         return row

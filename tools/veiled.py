@@ -19,7 +19,7 @@ import io
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
@@ -28,6 +28,7 @@ from platformdirs import user_config_path
 from state.errors import ArtifactDamaged, StoreError
 from tools.artifacts import FolderArtifacts, writing
 from tools.conversions import PREFIX, damaged
+from tools.database import sync_folder
 from tools.home import private_folder
 
 if TYPE_CHECKING:
@@ -151,20 +152,32 @@ def veil_key() -> bytes:
     """The user's key, made at the first call. Writes one file of mode 0600 outside the store; an environment variable
     (MODELWRIGHT_KEY_FILE) may name another one."""
     path = key_path()
-    try:
-        private_folder(path.parent)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return _read_key(path)
-    except OSError as error:
-        raise StoreError(
-            f"the key file {str(path)!r} cannot be made: {error.strerror}", hint=f"set {KEY_VARIABLE} to another file"
-        ) from error
-    with os.fdopen(handle, "wb") as target:
-        target.write(secrets.token_bytes(_KEY))
-        target.flush()
-        os.fsync(target.fileno())
+    if not path.exists():
+        try:
+            _make_key(path)
+        except OSError as error:
+            raise StoreError(
+                f"the key file {str(path)!r} cannot be made: {error.strerror}",
+                hint=f"set {KEY_VARIABLE} to another file",
+            ) from error
     return _read_key(path)
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key, unless another process was quicker. It has its name only when it is whole and durable: a kill must
+    leave no empty one, and a power cut not take away what artifacts have been veiled with."""
+    new = private_folder(path.parent) / f".{path.name}.{secrets.token_hex(4)}"
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as target:
+            target.write(secrets.token_bytes(_KEY))
+            target.flush()
+            os.fsync(target.fileno())
+        with suppress(FileExistsError):
+            os.link(new, path)  # unlike a rename it replaces nothing
+    finally:
+        new.unlink()
+    sync_folder(path.parent)
 
 
 def key_path() -> Path:

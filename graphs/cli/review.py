@@ -9,7 +9,7 @@ from graphs.cli.screens import find_run
 from state.errors import NotFound
 from tools.places import run_place
 from tools.runs import standing
-from tools.store import RunRow, open_run_log
+from tools.store import RunRow, open_catalogue, open_run_log
 
 FULL_SECONDS = 24 * 3600.0
 """What a full review may take. It is no part of the run's time."""
@@ -69,7 +69,19 @@ def _review_in_full(row: RunRow) -> dict[str, Any]:
     from tools.drivers import drive_run
 
     with drive_run(row.id):
+        _wait_for_housekeeping(row)
         return run_async(_drive(row))
+
+
+def _wait_for_housekeeping(row: RunRow) -> None:
+    """What is put into the store while unneeded artifacts are being freed would be freed as well (tools/pruning.py). Whoever
+    frees them holds the catalogue, and from now on sees that the run is driven."""
+    catalogue = open_catalogue()
+    try:
+        with catalogue.database.write(row.id):
+            pass
+    finally:
+        catalogue.close()
 
 
 async def _drive(row: RunRow) -> dict[str, Any]:

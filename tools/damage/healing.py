@@ -12,7 +12,6 @@ Whatever cannot be made again is named, with the way out. Every making is told i
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +21,7 @@ from state.errors import ArtifactDamaged, ArtifactMissing, StoreError
 from state.jobs import Job
 from state.questions import ProgramQuestion
 from tools.artifacts import refs_in
+from tools.blocking import in_thread
 from tools.damage.artifacts import artifact_problem, reference_in
 from tools.damage.kinds import rebuild
 
@@ -124,7 +124,7 @@ class Healer:
         """The data's own artifacts: everything the brief names, and the brief itself."""
         if self._knows_brief() and reference not in set(refs_in(self.desk.artifacts.get_json(self.brief))):
             return False
-        await asyncio.to_thread(self.reframe)
+        await in_thread(self.reframe)
         return True
 
     def _knows_brief(self) -> bool:

@@ -16,9 +16,12 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +41,22 @@ class JobFolders:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.owner = uuid.uuid4().hex[:12]
         self._lock = _own(root / f"{self.owner}.lock")
-        self._number = 0
+        self._numbers = count(1)
         self._handed_out: list[tuple[float, Path, bool]] = []
         """When, which attempt, and whether it failed."""
+        self._notes = threading.Lock()
+        """Held while that list is changed: each slot's thread lets go of what has got old in it."""
 
     def create(self, key: str) -> Path:
         """A new private attempt folder with `in/` and `out/`."""
         while True:
-            self._number += 1
-            folder = self.root / key / f"{self.owner}-{self._number}"
+            folder = self.root / key / f"{self.owner}-{next(self._numbers)}"
             folder.parent.mkdir(mode=0o700, exist_ok=True)
             try:
                 folder.mkdir(mode=0o700)
             except FileNotFoundError:  # a sweep has just removed the empty parent
-                continue
-            except FileExistsError:  # another thread took the number
                 continue
             (folder / "in").mkdir(mode=0o700)
             (folder / "out").mkdir(mode=0o700)
@@ -81,10 +82,19 @@ class JobFolders:
 
     def claim(self, folder: Path) -> Path:
         """Move an attempt to a new name of ours. Whoever still knows the old one cannot write into it any more."""
-        self._number += 1
-        ours = folder.with_name(f"{self.owner}-{self._number}")
+        ours = folder.with_name(f"{self.owner}-{next(self._numbers)}")
         folder.rename(ours)
         return ours
+
+    def discard(self, folder: Path, key: str) -> None:
+        """Remove an attempt of ours that came to nothing, unless it has a usable receipt after all.
+
+        Moved before it is looked at, see `claim`: its keeper may write that receipt at this very moment.
+        """
+        with suppress(OSError):  # it is not there, or cannot be moved, and then not be removed either
+            ours = self.claim(folder)
+            if not is_usable(read_json(ours / "receipt.json"), key):
+                remove(ours)
 
     def _drop(self, folder: Path) -> None:
         """Remove a dead owner's attempt, but leave a log that was kept for a person."""
@@ -97,9 +107,13 @@ class JobFolders:
         for name in ("in", "out", "tmp"):
             wipe(folder / name)
         now = time.monotonic()
-        self._handed_out.append((now, folder, not receipt.ok))
-        while self._handed_out and now - self._handed_out[0][0] > _KEEP_HANDED_OUT_SECONDS:
-            self._let_go(*self._handed_out.pop(0)[1:])
+        old: list[tuple[float, Path, bool]] = []
+        with self._notes:
+            self._handed_out.append((now, folder, not receipt.ok))
+            while now - self._handed_out[0][0] > _KEEP_HANDED_OUT_SECONDS:
+                old.append(self._handed_out.pop(0))
+        for _, attempt, failed in old:
+            self._let_go(attempt, failed)
 
     def _let_go(self, folder: Path, failed: bool) -> None:
         self.keep_log(folder) if failed else remove(folder)
@@ -117,17 +131,34 @@ class JobFolders:
         for parent in _subfolders(self.root):
             for folder in filter(_is_attempt, _subfolders(parent)):
                 if not self._is_owner_alive(folder.name.partition("-")[0]) and self._is_spent(folder):
-                    remove(folder)
+                    self._sweep_attempt(folder)
         for lock in self.root.glob("*.lock"):
-            if not self._is_owner_alive(lock.stem) and not any(self.root.glob(f"*/{lock.stem}-*")):
-                lock.unlink(missing_ok=True)
+            if lock.stem != self.owner and not any(self.root.glob(f"*/{lock.stem}-*")):
+                _remove_unlocked(lock)
 
     def close(self) -> None:
         """Remove the notes of everything that was handed out and give up ownership."""
-        while self._handed_out:
-            self._let_go(*self._handed_out.pop()[1:])
+        with self._notes:
+            handed_out, self._handed_out = self._handed_out, []
+        for _, attempt, failed in handed_out:
+            self._let_go(attempt, failed)
         (self.root / f"{self.owner}.lock").unlink(missing_ok=True)
         os.close(self._lock)
+
+    def _sweep_attempt(self, folder: Path) -> None:
+        """Remove a dead owner's attempt that looked spent.
+
+        Moved before it is looked at again, see `claim`: a keeper outlives its owner by a moment, and may have written its
+        receipt since. Such an attempt gets its old name back, under which whoever asks for its key finds it.
+        """
+        try:
+            ours = self.claim(folder)
+        except OSError:  # another executor was quicker
+            return
+        if self._is_spent(ours):
+            remove(ours)
+        else:
+            ours.rename(folder)
 
     def _is_spent(self, folder: Path) -> bool:
         keeps = any((folder / name).exists() for name in ("receipt.json", "collected.json", "log.txt"))
@@ -138,30 +169,63 @@ class JobFolders:
         return not keeps or age > _KEEP_LEFT_BEHIND_SECONDS
 
     def _is_owner_alive(self, owner: str) -> bool:
-        if owner == self.owner:
-            return True
-        try:
-            lock = os.open(self.root / f"{owner}.lock", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            # Shared, so that two who look at the same moment do not take each other for the owner.
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(lock)
+        return owner == self.owner or _is_locked(self.root / f"{owner}.lock")
+
+
+def is_in_use(root: Path) -> bool:
+    """Whether some living executor owns the job folders in `root`."""
+    return any(map(_is_locked, root.glob("*.lock")))
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
         return False
+    except OSError:  # too many open files, say: nobody can tell, and what may be a living owner's must not be touched
+        return True
+    try:
+        # Shared, so that two who look at the same moment do not take each other for the owner.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def _own(path: Path) -> int:
-    """A handle that holds the lock file at `path`, which is made."""
+    """A handle that holds the lock file at `path`, which is made, as its folder is."""
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:  # a sweep has just removed the empty folder
+            continue
         fcntl.flock(handle, fcntl.LOCK_EX)
         if path.exists():
             return handle
         os.close(handle)  # a sweep saw it unlocked in the moment before and removed it
+
+
+def _remove_unlocked(path: Path) -> None:
+    """Remove the lock file of an owner that has no attempts, unless it lives.
+
+    Under the lock itself. An owner that is just being made would otherwise lock a file that loses its name a moment
+    later, and count as dead to everybody while it lives.
+    """
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock), os.stat(path)):  # else another sweep removed it, and the owner made it anew
+            path.unlink()
+    except OSError:  # its owner lives, or it has gone already
+        return
+    finally:
+        os.close(lock)
 
 
 def is_usable(receipt: dict[str, Any] | None, key: str) -> bool:

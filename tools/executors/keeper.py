@@ -126,11 +126,13 @@ class Keeper:
             self.user = privileges.spare_user()
         _prepare(self.folder, self.user)
         if is_strong:
-            self.report, report = os.pipe()
+            told, report = os.pipe()
+            self.report = told
             namespaces.divide()
         self.child = os.fork()
         if self.child == 0:
             if is_strong:
+                os.close(told)  # else it would itself be the one who reads what it tells, and never look deserted
                 init.live(self.request, output, report, self.user, self.program, _CHILD_BROKEN)
             code = _CHILD_BROKEN
             try:

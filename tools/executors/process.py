@@ -91,6 +91,8 @@ class ProcessExecutor:
         self._tickets: set[_Ticket] = set()
         self._threads: list[threading.Thread] = []
         self._closed = False
+        self._ended = threading.Event()
+        """Set when closing is over."""
 
     @property
     def tier(self) -> str:
@@ -133,23 +135,35 @@ class ProcessExecutor:
             return await asyncio.wrap_future(ticket.future)
         except asyncio.CancelledError:
             self._cancel(ticket)
+            me = asyncio.current_task()
+            if self._closed and me is not None and not me.cancelling():
+                # Closing cancelled the job that waited for a slot, and nobody the task that waits for the job.
+                raise _closed_error() from None
             raise
 
     def close(self) -> None:
-        """Kill running jobs, refuse waiting ones, end the warm parent. Safe to call twice."""
+        """Kill running jobs, refuse waiting ones, end the warm parent.
+
+        May be called again, also by several threads: each returns when all of it is over, since the run's lock may be
+        freed after that, and the next driver must not find an owner here that still lives.
+        """
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
+            first, self._closed = not self._closed, True
             tickets = list(self._tickets)
-        for ticket in tickets:
-            self._cancel(ticket)
-        for _ in self._threads:
-            self._queue.put(None)
-        self.worker.close()
-        for thread in self._threads:
-            thread.join(timeout=5.0)
-        self._folders.close()
+        if not first:
+            self._ended.wait()
+            return
+        try:
+            for ticket in tickets:
+                self._cancel(ticket)
+            for _ in self._threads:
+                self._queue.put(None)
+            self.worker.close()
+            for thread in self._threads:
+                thread.join(timeout=5.0)
+            self._folders.close()
+        finally:
+            self._ended.set()
 
     # ---- a slot's thread --------------------------------------------------------------------------------------------
 
@@ -196,8 +210,7 @@ class ProcessExecutor:
                 self._materialise(ticket, folder, left)
                 raw = self._run(ticket, folder)
             except BaseException:
-                if not is_usable(read_json(folder / "receipt.json"), ticket.key):
-                    remove(folder)
+                self._folders.discard(folder, ticket.key)
                 raise
             if raw is None:
                 folder, raw = self._after_loss(ticket, folder)
@@ -283,7 +296,8 @@ class ProcessExecutor:
                 self._folders.hand_out(folder, receipt)
                 return receipt
             raw = read_json(folder / "receipt.json")
-            if raw is not None and is_usable(raw, ticket.key) and (folder / "out").is_dir():
+            # With that note the outputs are on their way out: what is left of them would look like a program's failure.
+            if collected is None and raw is not None and is_usable(raw, ticket.key) and (folder / "out").is_dir():
                 return self._finish(ticket.job, ticket.key, folder, raw)
             remove(folder)
         return None

@@ -122,17 +122,22 @@ class Worker:
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         ready = False
-        for line in process.stdout:
-            message = json.loads(line)
-            if message["event"] == "ready":
-                ready = True
-                self._failed_starts = 0
-                self.facts = message
-            else:
-                self._settle(message["id"], message["receipt"])
-        process.wait()
-        process.stdout.close()
-        self._bury(ready)
+        try:
+            for line in process.stdout:
+                message = json.loads(line)
+                if message["event"] == "ready":
+                    ready = True
+                    self._failed_starts = 0
+                    self.facts = message
+                else:
+                    self._settle(message["id"], message["receipt"])
+        except BaseException:
+            process.kill()  # nobody would hear it any more, and everybody would wait for it
+            raise
+        finally:
+            process.wait()
+            process.stdout.close()
+            self._bury(ready)
 
     def _settle(self, number: int, receipt: dict[str, Any] | None) -> None:
         with self._lock:

@@ -46,7 +46,10 @@ class PostgresArtifacts(Conversions):
     def put(self, data: bytes | Path) -> str:
         ref = self.cache.put(data)
         if not self._intact(ref):
-            self._send(ref)
+            try:
+                self._send(ref)
+            except ArtifactMissing:  # another process swept the cached file, which was old, as one the database lacks
+                self._send(self.cache.put(data))
         return ref
 
     def get(self, ref: str) -> BinaryIO:

@@ -119,8 +119,9 @@ def _take(session: Session, run_id: str, lock: Path) -> int:
 def _renew(session: Session, lease: Lease, ended: threading.Event) -> None:
     """Renew until told to end. A lease that cannot be renewed before it runs out is lost."""
     seconds = lease_seconds()
-    renewed = time.monotonic()
-    while not ended.wait(seconds / 3):
+    renewed, pause = time.monotonic(), seconds / 3
+    while not ended.wait(pause):
+        pause = seconds / 3
         try:
             if session.run(_RENEW, [seconds, lease.run_id, lease.epoch]):
                 renewed = time.monotonic()
@@ -128,6 +129,8 @@ def _renew(session: Session, lease: Lease, ended: threading.Event) -> None:
             error = lost_to(session.schema.url, lease.run_id)
         except StoreError as cause:
             busy = isinstance(cause.__cause__, driver().errors.LockNotAvailable)  # with a write of ours: then it holds
+            if busy:  # … but may have run out by the time that write ends, when whoever comes first gets it
+                pause = min(pause, _BUSY_SECONDS / 2)
             if busy or time.monotonic() - renewed < seconds:
                 continue
             error = RunHeld(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from tools.crash import crash_point
+from tools.database import sync_folder
 from tools.disk import writing
 from tools.drawing import graph_svg, read_mermaid
 from tools.report import model, reuse, search, words
@@ -49,6 +50,7 @@ def _write(path: Path, content: bytes) -> None:
         os.chmod(name, 0o644)  # mkstemp makes it private; a report is to be shown to others
         crash_point("mid-report")
         os.replace(name, path)
+        sync_folder(path.parent)
     except OSError:
         Path(name).unlink(missing_ok=True)
         raise
