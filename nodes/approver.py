@@ -7,6 +7,7 @@ from typing import Any
 
 from state.answers import PlanAnswer, ReleaseAnswer, apply_answer
 from state.candidate import Candidate, Plan
+from state.errors import Problem
 from state.modeling import ModelingState
 from tools.crash import crash_point
 from tools.decisions import decide, decided
@@ -65,7 +66,6 @@ def _rejections(desk: Workbench) -> int:
 def _approved(state: ModelingState, desk: Workbench, plans: list[Plan], ask: Ask) -> tuple[PlanAnswer, list[Plan]]:
     """Ask until the answer can be carried out; what was wrong with the last one stands in the next question."""
     question = _plan_question(state, plans)
-    task, _, profile = desk.framed(state["brief"])
     while True:
         answer = PlanAnswer.model_validate(ask(question, PlanAnswer))
         if answer.action == "reject":
@@ -75,10 +75,18 @@ def _approved(state: ModelingState, desk: Workbench, plans: list[Plan], ask: Ask
         except ValueError as problem:
             question = {**question, "problem": str(problem)}
             continue
-        wrong = unwritable([plan for plan in chosen if plan not in plans], task, profile)
+        wrong = _wrong(state, desk, [plan for plan in chosen if plan not in plans])
         if not wrong:
             return answer, chosen
         question = {**question, "problem": "; ".join(f"{one.where}: {one.what} ({one.cure})" for one in wrong)}
+
+
+def _wrong(state: ModelingState, desk: Workbench, changed: list[Plan]) -> list[Problem]:
+    """What stands against plans that a person has changed or added."""
+    if not changed:
+        return []
+    task, _, profile = desk.framed(state["brief"])
+    return unwritable(changed, task, profile)
 
 
 def _plan_question(state: ModelingState, plans: list[Plan]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from state.questions import InferenceQuestion
 from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.bagging import bagged_members, check_fold_models, why_bagged
+from tools.blocking import in_thread
 from tools.finalfit import chosen_members, fit_members
 from tools.inference_trial import try_inference
 from tools.memberjobs import predict_members, predictions_by_member
@@ -135,7 +135,7 @@ async def _inference(
     problems = ["no inference program was written"]
     latency: dict[str, float] = {}
     for writer in writers:
-        code = (await asyncio.to_thread(writer.ask, question)).code
+        code = (await in_thread(writer.ask, question)).code
         files = runtime_files(
             members,
             task=task,

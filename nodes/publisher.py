@@ -12,6 +12,7 @@ from state.errors import BuildFailed
 from state.modeling import ModelingState
 from state.release import ReleaseMember
 from state.task import Prepared, Task
+from tools.blocking import in_thread
 from tools.decisions import time_left
 from tools.explaining import explain
 from tools.finalfit import chosen_members, fit_members
@@ -47,7 +48,7 @@ async def publisher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     lessons = lessons_of(desk.run_id, task, profile.traits, list(candidates.values()))
     write_it = partial(write_run_report, desk, state, report, importance=importance, release=release, refit=refit)
     if release is None:
-        await asyncio.to_thread(write_it)
+        await in_thread(write_it)
     else:
         await publish_release(desk, state, release, members, refit=refit, report=report, write_it=write_it)
     remember(desk.catalogue, lessons)

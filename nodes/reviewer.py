@@ -13,6 +13,7 @@ from state.questions import ReviewQuestion
 from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.baselines import baseline_ladder, constant_oof, record_ladder
+from tools.blocking import in_thread
 from tools.decisions import decide, decided, time_left
 from tools.expectation import expect_sealed
 from tools.finalfit import chosen_members
@@ -46,7 +47,7 @@ async def reviewer(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     members = [ReleaseMember.model_validate(member) for member in state["inference"]["members"]]
     (made, findings), (ladder, expected) = await asyncio.gather(
         _mechanical(desk, task, prepared, profile, candidates[state["best"]], chosen, members),
-        asyncio.to_thread(_beside, desk, task, prepared, state["best"], candidates),
+        in_thread(_beside, desk, task, prepared, state["best"], candidates),
     )
     checks = [*checks, *made]
     for check in made:
@@ -55,7 +56,7 @@ async def reviewer(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     if sent_back is not None:
         return sent_back
     record_ladder(desk, task, prepared, ladder)
-    verdict = await asyncio.to_thread(_opinion, state, desk, task, profile, candidates, checks, findings, ladder)
+    verdict = await in_thread(_opinion, state, desk, task, profile, candidates, checks, findings, ladder)
     if prepared.sealed_rows and verdict.decision == "accept":
         test, opening, predictions = await open_sealed_test(
             desk, task, prepared, members, state["best"], candidates, expected
@@ -99,9 +100,9 @@ async def _mechanical(
         return check_baseline(task, best, part, constant, labels, units=units, seed=desk.settings.seed)
 
     (on_data, leaks), (on_programs, faults), (baseline, doubts) = await asyncio.gather(
-        asyncio.to_thread(run_leak_checks, desk, task, prepared, profile),
+        in_thread(run_leak_checks, desk, task, prepared, profile),
         run_trials(desk, task, prepared, chosen, members),
-        asyncio.to_thread(against_a_constant),
+        in_thread(against_a_constant),
     )
     return [*on_data, *on_programs, baseline], [*leaks, *faults, *doubts]
 
