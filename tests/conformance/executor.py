@@ -275,12 +275,12 @@ PATIENCE = 120.0
 """Seconds after which a test no longer believes that something comes; far more than a busy machine needs for it."""
 
 
-def wait_until_gone(*pids: int) -> None:
+def wait_until_gone(*pids: int, seconds: float = 10.0) -> None:
     """Wait until processes have ended (or are only waiting to be reaped); fail when one does not."""
     import psutil
 
     processes: list[psutil.Process] = []
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + seconds
     for pid in pids:
         with suppress(psutil.NoSuchProcess):
             processes.append(psutil.Process(pid))  # which knows its process from a later one of the same number

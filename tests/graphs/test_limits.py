@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from state.errors import EXIT_BUDGET, EXIT_FAILED
 from tests.support.command import modelwright
 from tests.support.inprocess import command_here
 from tests.support.llm_server import LlmServer, Reply
@@ -125,13 +124,8 @@ def test_attempts_hold_and_a_build_without_a_model_fails(loans_csv: Path, home: 
 
 def test_a_short_time_limit_ends_with_a_release(loans_csv: Path, home: Path) -> None:
     """No more is planned than runs at once, what could be trained is released, and the reason for stopping is told."""
-    for seconds in (12, 24, 48, 96, 192, 384):  # in the shortest a busy machine may come to no model, and says so
-        arguments = ["--target", "default", "--time-limit", seconds, "--jobs", "2", "--json"]
-        done = modelwright("build", loans_csv, *arguments, home=home.with_name(f"home-{seconds}"))
-        if done.code == 0:
-            break
-        assert done.code in {EXIT_FAILED, EXIT_BUDGET}, done.err
-        assert "Traceback" not in done.err
+    arguments = ["--target", "default", "--time-limit", "12", "--jobs", "2", "--json"]
+    done = modelwright("build", loans_csv, *arguments, home=home)
     assert done.code == 0, done.err
     one = done.json()
     assert one["candidates"] <= 2

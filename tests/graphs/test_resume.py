@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.durability.drivers import wait_for
-from tests.durability.killing import NAME, Judge, Run, calm, table
+from tests.durability.killing import LEFT_SECONDS, NAME, Judge, Run, calm, table
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def test_a_build_survives_whatever_interrupts_it(uninterrupted: dict[str, Any], 
 
         command = run.start()
         wait_for(command, "✔ i0-")
-        command.kill()  # raises when a process outlives it; how soon they have gone is measured by the campaign
+        assert (
+            command.kill() < LEFT_SECONDS * 5
+        )  # that much patience with a busy machine; the campaign holds two seconds
         judge.between()
 
         for crash in ("after-effect:2", "before-publish:1"):

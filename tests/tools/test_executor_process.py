@@ -182,14 +182,9 @@ def test_shared_memory_is_cleaned_up_by_its_tracker(executor: ProcessExecutor, a
     """A program that forgets its shared memory leaves none: its resource tracker gets a moment to remove it."""
     text = "from multiprocessing.shared_memory import SharedMemory\n"
     text += "open('name', 'w').write(SharedMemory(create=True, size=1000).name)\n"
-    for _ in range(20):  # a busy machine may give the moment to somebody else
-        receipt = run(executor, script_job(artifacts, text))
-        assert receipt.ok
-        left = Path("/dev/shm") / artifacts.get_text(receipt.outputs["name"])
-        if not left.exists():
-            return
-        left.unlink()
-    raise AssertionError("no tracker was ever given enough time")
+    receipt = run(executor, script_job(artifacts, text))
+    assert receipt.ok
+    assert not (Path("/dev/shm") / artifacts.get_text(receipt.outputs["name"])).exists()
 
 
 def test_a_death_by_a_foreign_signal_is_repeated(
@@ -269,7 +264,7 @@ def test_kill_9_while_the_warm_parent_still_imports_leaves_no_process(tmp_path: 
         time.sleep(0.02)
     process.kill()
     process.wait()
-    wait_until_gone(*(one.pid for one in family))
+    wait_until_gone(*(one.pid for one in family), seconds=2.0)
 
 
 NONCE = "import os\nopen('nonce', 'w').write(os.urandom(8).hex())\n"
@@ -277,7 +272,7 @@ NONCE = "import os\nopen('nonce', 'w').write(os.urandom(8).hex())\n"
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_kill_9_of_the_orchestrator_leaves_no_process_and_loses_no_result(tmp_path: Path, tier: str) -> None:
-    """In every tier all processes of a killed orchestrator end with it; what had been handed out is not run again."""
+    """In every tier all processes of a killed orchestrator end within two seconds; what had been handed out is not run again."""
     store = FolderArtifacts(tmp_path / "store")
     nonce = script_job(store, NONCE)
     daemon = "import os, sys, time\nif os.fork() == 0:\n    os.setsid()\n    os.fork()\n"
@@ -297,7 +292,7 @@ def test_kill_9_of_the_orchestrator_leaves_no_process_and_loses_no_result(tmp_pa
     assert len(family) >= 4
     process.kill()
     process.wait()
-    wait_until_gone(*(one.pid for one in family))
+    wait_until_gone(*(one.pid for one in family), seconds=2.0)
     executor = ProcessExecutor(store, tmp_path / "jobs", slots=1, tier=tier)
     try:
         again = run(executor, nonce, "nonce")

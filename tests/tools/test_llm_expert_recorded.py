@@ -45,13 +45,6 @@ class FixedExpert:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[RunLog]:
-    runlog = RunLog(tmp_path / "run.db")
-    yield runlog
-    runlog.close()
-
-
-@pytest.fixture
 def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
     opened = Catalogue(tmp_path / "catalogue.db")
     yield opened

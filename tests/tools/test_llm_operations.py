@@ -63,13 +63,6 @@ def candidate(plan: Plan, program: str | None, **more: Any) -> Candidate:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[RunLog]:
-    runlog = RunLog(tmp_path / "run.db")
-    yield runlog
-    runlog.close()
-
-
-@pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     catalogue = Catalogue(tmp_path / "catalogue.db")
     yield Journal(catalogue, "run-1")
