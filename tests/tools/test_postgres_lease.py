@@ -35,16 +35,22 @@ from tools.journal import Journal
 from tools.store import open_catalogue, open_run_log
 
 run = sys.argv[1]
+
+def say(*words):
+    # One write for the whole line: print writes the end of a line on its own, and two threads speak here.
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")
+    sys.stdout.flush()
+
 try:
     with drive_run(run) as drive:
-        drive.when_lost = lambda error: print("lost", flush=True)
+        drive.when_lost = lambda error: say("lost")
         log, catalogue = open_run_log(run), open_catalogue()
         journal = Journal(catalogue, run)
-        print("drives", flush=True)
+        say("drives")
         def inside(text):
             with log.database.write() as db:
                 log.add_event("note", "", text)
-                print("inside", flush=True)
+                say("inside")
                 sys.stdin.readline()
 
         words = {
@@ -59,11 +65,11 @@ try:
         for line in sys.stdin:
             word, _, text = line.strip().partition(" ")
             try:
-                print(word, words[word](text), flush=True)
+                say(word, words[word](text))
             except RunHeld as error:
-                print("refused:", error.message, flush=True)
+                say("refused:", error.message)
 except RunHeld as error:
-    print("held:", error.message.replace("\\n", " "), "|", error.hint, flush=True)
+    say("held:", error.message.replace("\\n", " "), "|", error.hint)
     sys.exit(error.exit_code)
 """
 
