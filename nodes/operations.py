@@ -10,6 +10,7 @@ import pandas as pd
 from state.candidate import Candidate, Check, Combination
 from state.errors import BuildFailed
 from state.modeling import ModelingState
+from state.profile import Profile
 from state.questions import InferenceQuestion
 from state.release import ReleaseMember
 from state.task import Prepared, Task
@@ -18,8 +19,10 @@ from tools.blocking import in_thread
 from tools.finalfit import chosen_members, fit_members
 from tools.inference_trial import try_inference
 from tools.memberjobs import predict_members, predictions_by_member
+from tools.partfit import Part, part_to_fit
 from tools.portable.combining import combine
 from tools.release.layout import runtime_files
+from tools.subsample import part_of
 from tools.workbench import Workbench
 
 PROBE_ROWS = 120
@@ -31,12 +34,12 @@ async def operations(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     A program that fails its trial goes back to the expert with what was wrong, a bounded number of times; the last
     word is the builtin expert's.
     """
-    task, prepared, _ = desk.framed(state["brief"])
+    task, prepared, profile = desk.framed(state["brief"])
     candidates = desk.log.candidates(state.get("candidates_version", 0))
     chosen = chosen_members(candidates, state["best"])
     probe = _probe_rows(desk, prepared)
     combination = candidates[state["best"]].combination
-    members, values, made = await _models(desk, task, prepared, state["best"], chosen, probe)
+    members, values, made = await _models(desk, task, prepared, profile, state["best"], chosen, probe)
     names, weights = [member.candidate for member in members], [member.weight for member in members]
     expected = combine(values, names, weights, combination.rule())
     rows = desk.features(prepared).iloc[probe].reset_index(drop=True)
@@ -60,27 +63,36 @@ async def _models(
     desk: Workbench,
     task: Task,
     prepared: Prepared,
+    profile: Profile,
     best: str,
     chosen: list[tuple[Candidate, float]],
     probe: np.ndarray,
 ) -> tuple[list[ReleaseMember], list[np.ndarray], list[Check]]:
     """The fitted members, what each predicts for the probed rows, and checks of that.
 
-    Fitted on all rows outside the test set; the models of the folds where a fit does not fit the time or is not wanted,
-    or has failed. Raises BuildFailed when there are neither.
+    Fitted on all rows outside the test set, or after first looks on as many as the time allows; the models of the folds
+    where a fit does not fit the time or is not wanted, or has failed: of all their rows if there are such, else those of the
+    looks. Raises BuildFailed when there are none.
     """
     bagged = bagged_members(desk, task, prepared, chosen)
     why = why_bagged(desk, task, prepared, best, chosen) if bagged else ""
+    part = None
+    if not bagged and any(one.plan.rows for one, _ in chosen):
+        bagged = bagged_members(desk, task, prepared, chosen, looks=True)
+        part = part_to_fit(desk, task, profile, prepared, best, chosen)
+        why = "there is no time to fit more rows than the first look had" if bagged and part is None else ""
     if not why:
         try:
+            train = _train_file(desk, prepared, part)
             members, receipts = await fit_members(
                 desk,
                 task,
                 chosen,
                 features=prepared.features,
-                train=prepared.train_all,
+                train=train,
                 probe=desk.artifacts.put_frame(pd.DataFrame({"row": probe.astype("float64")})),
                 role="operations",
+                part=part,
             )
             return members, [desk.artifacts.get_array(one.outputs["probe.npy"]) for one in receipts], []
         except BuildFailed as error:
@@ -95,6 +107,14 @@ async def _models(
         said = next((one.error for one in receipts if not one.ok), "a prediction was invalid")
         raise BuildFailed(f"neither a last fit nor the models of the folds can be used: {why}; {said}")
     return bagged, values, [check_fold_models(desk, prepared, bagged, values, probe)]
+
+
+def _train_file(desk: Workbench, prepared: Prepared, part: Part | None) -> str:
+    """What a last fit learns from: all rows outside the test set, or a part of them. Tells the person of a part."""
+    if part is None or not part.rows:
+        return prepared.train_all
+    desk.note(f"fitted on {part.rows:,} of {prepared.rows:,} rows: more did not fit the time limit", "operations")
+    return desk.artifacts.put_frame(part_of(desk.artifacts.get_frame(prepared.train_all), part.rows))
 
 
 def _told(desk: Workbench, members: list[ReleaseMember]) -> list[dict[str, Any]]:

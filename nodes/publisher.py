@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from state.errors import BuildFailed
 from state.modeling import ModelingState
 from state.release import ReleaseMember
 from state.task import Prepared, Task
-from tools.blocking import in_thread
+from tools.blocking import in_thread, together
 from tools.decisions import time_left
 from tools.explaining import explain
 from tools.finalfit import chosen_members, fit_members
@@ -38,7 +37,7 @@ async def publisher(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     verdict = Verdict.model_validate(state["verdict"])
     accepted = verdict.decision == "accept" and state.get("release_answer", {}).get("action", "approve") == "approve"
     heaviest = max(chosen_members(candidates, state["best"]), key=lambda pair: pair[1])[0]
-    (members, refit), importance = await asyncio.gather(
+    (members, refit), importance = await together(
         _released_members(state, desk, task, prepared) if accepted else _nothing(),
         explain(desk, task, prepared, heaviest),
     )
@@ -68,7 +67,7 @@ async def _released_members(
 ) -> tuple[list[ReleaseMember], str]:
     """The members fitted on all labelled rows; those of the tested model when that fails or is not wanted."""
     tested = [ReleaseMember.model_validate(member) for member in state["inference"]["members"]]
-    if any(member.fold is not None for member in tested):
+    if any(member.fold is not None or member.rows for member in tested):
         return tested, "train"
     if desk.settings.refit == "train" or not prepared.sealed_rows:
         return tested, "train" if prepared.sealed_rows else "all"

@@ -35,6 +35,8 @@ class ReleaseMember(Record):
     title: str = ""
     seconds: float = 0.0
     """What the fit took; no part of the manifest."""
+    rows: int = Field(default=0, ge=0)
+    """Rows it was fitted on where the time did not allow all (of its fold, where it has one); 0 is all."""
 
 
 class Baseline(Record):

@@ -17,7 +17,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol
@@ -125,16 +125,36 @@ class FolderArtifacts(Conversions):
         """Store a stream whose reference is known. Raises ArtifactDamaged, and keeps nothing, when it is another's."""
         self._take(source, expected=ref)
 
+    def put_frame(self, frame: pd.DataFrame) -> str:
+        """As the protocol says; written where it stays, without a copy of the file."""
+        from tools.portable.tables import write_arrow
+
+        def write(path: Path) -> str:
+            write_arrow(frame, path)
+            with path.open("rb") as written:
+                return _reference(hashlib.file_digest(written, "sha256").hexdigest())
+
+        return self._made(write)
+
     def _take(self, source: IO[bytes], expected: str = "") -> str:
+        def write(path: Path) -> str:
+            with path.open("xb") as target:
+                ref = _reference(_copy(source, target))
+            if expected not in ("", ref):
+                raise damaged(expected)
+            return ref
+
+        return self._made(write)
+
+    def _made(self, write: Callable[[Path], str]) -> str:
+        """Let a new file be written, whose reference `write` returns, and place it once it is durable."""
         temporary = private_folder(self.root / "tmp") / f"{os.getpid()}-{os.urandom(8).hex()}"
         try:
-            with writing(self.root), temporary.open("xb") as target:
-                ref = _reference(_copy(source, target))
-                if expected not in ("", ref):
-                    raise damaged(expected)
-                os.fchmod(target.fileno(), 0o400)
-                target.flush()
-                os.fsync(target.fileno())
+            with writing(self.root):
+                ref = write(temporary)
+                with temporary.open("rb") as written:
+                    os.fchmod(written.fileno(), 0o400)
+                    os.fsync(written.fileno())
             if not self._intact(ref):
                 self._place(temporary, ref)
         finally:

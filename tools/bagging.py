@@ -21,6 +21,7 @@ from tools.costs import refit_seconds
 from tools.decisions import decide
 from tools.leaks.jobs import largest_gap
 from tools.preferring import PREFERENCES
+from tools.subsample import part_of
 from tools.training import final_fit_seconds, fold_rows, load_oof
 from tools.workbench import Workbench
 
@@ -32,15 +33,21 @@ _GAP = 1e-9
 
 
 def bagged_members(
-    desk: Workbench, task: Task, prepared: Prepared, chosen: Sequence[tuple[Candidate, float]]
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    chosen: Sequence[tuple[Candidate, float]],
+    *,
+    looks: bool = False,
 ) -> list[ReleaseMember]:
     """One member per fold model of the chosen candidates, with their weights; empty when a candidate has kept none.
 
     Of folds that go forward in time only the last one's model is taken: the others have not seen the newest rows.
+    looks: models of first looks count, too, for where nothing else can be released.
     """
     members: list[ReleaseMember] = []
     for candidate, weight in chosen:
-        models = _fold_models(desk, prepared, candidate)
+        models = _fold_models(desk, prepared, candidate, looks)
         models = models[-1:] if task.split.kind == "time" else models
         if not models:
             return []
@@ -69,13 +76,16 @@ def why_bagged(
     return why
 
 
-def rows_of_folds(desk: Workbench, prepared: Prepared, members: Sequence[ReleaseMember]) -> dict[int, np.ndarray]:
-    """Fold number → positions its models were fitted on, in fitting order, of the folds that members are of."""
-    numbers = sorted({member.fold for member in members if member.fold is not None})
-    return {
-        fold: desk.artifacts.get_frame(prepared.train_files[fold])["row"].to_numpy().astype(np.int64)
-        for fold in numbers
-    }
+def rows_fitted_on(
+    desk: Workbench, prepared: Prepared, members: Sequence[ReleaseMember]
+) -> dict[tuple[int | None, int], np.ndarray]:
+    """(fold, rows) of members that were not fitted on all rows → the positions they were, in fitting order."""
+    found = {}
+    for fold, rows in sorted({(one.fold, one.rows) for one in members if one.fold is not None or one.rows}, key=str):
+        train = desk.artifacts.get_frame(prepared.train_all if fold is None else prepared.train_files[fold])
+        seen = part_of(train, rows) if rows else train
+        found[fold, rows] = seen["row"].to_numpy().astype(np.int64)
+    return found
 
 
 def check_fold_models(
@@ -105,10 +115,12 @@ def keeps_models(desk: Workbench, task: Task, prepared: Prepared, candidate: Can
     return bool(bagged_members(desk, task, prepared, [(candidate, 1.0)]))
 
 
-def _fold_models(desk: Workbench, prepared: Prepared, candidate: Candidate) -> list[tuple[int, Receipt]]:
+def _fold_models(
+    desk: Workbench, prepared: Prepared, candidate: Candidate, looks: bool = False
+) -> list[tuple[int, Receipt]]:
     """Fold numbers and receipts of the candidate's folds, when all that it was scored on have kept their models.
 
-    None where a fold was fitted on fewer rows than it has: that was a look, no model to release.
+    None where a fold was fitted on fewer rows than it has, unless `looks`: no model to release while there is a better.
     """
     keys = candidate.attempts[-1].receipts if candidate.attempts else []
     known = [Receipt.model_validate(result) for key in keys if (result := desk.journal.result(key)) is not None]
@@ -118,6 +130,8 @@ def _fold_models(desk: Workbench, prepared: Prepared, candidate: Candidate) -> l
     if not kept or len(done) != len(numbers):
         return []
     found = list(zip(numbers, done, strict=True))
+    if looks:
+        return found
     rows = {fold: len(desk.artifacts.get_frame(prepared.train_files[fold])) for fold in numbers}
     return found if all(receipt.result.get("train_rows") == rows[fold] for fold, receipt in found) else []
 
@@ -134,6 +148,7 @@ def _member(one: Candidate, weight: float, fold: int, receipt: Receipt) -> Relea
         effective=receipt.result.get("effective") or {},
         model=_model(receipt),
         fold=fold,
+        rows=one.plan.rows,
         own_saving=bool(receipt.result.get("own_saving")),
         unsafe=bool(receipt.result.get("unsafe")),
     )

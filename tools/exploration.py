@@ -213,7 +213,7 @@ def _segments(task: Task, errors: Array, features: pd.DataFrame) -> list[dict[st
         keys = _bins(column) if feature.kind == "numeric" else column if feature.kind == "category" else None
         if keys is None:
             continue
-        groups = pd.Series(errors).groupby(pd.Series(np.asarray(keys)), observed=True).agg(["mean", "count"])
+        groups = pd.Series(errors).groupby(keys.reset_index(drop=True), observed=True).agg(["mean", "count"])
         for value, row in groups[groups["count"] >= 30].iterrows():
             z = (row["mean"] - overall) / (spread / np.sqrt(row["count"]) + 1e-12)
             if z > 4 and row["mean"] > 1.33 * overall:
@@ -232,4 +232,5 @@ def _segments(task: Task, errors: Array, features: pd.DataFrame) -> list[dict[st
 def _bins(column: pd.Series) -> pd.Series | None:
     if column.nunique() < 8:
         return column
-    return pd.qcut(column, 5, duplicates="drop").astype(str)
+    parts = pd.qcut(column, 5, duplicates="drop")
+    return parts.cat.rename_categories(list(map(str, parts.cat.categories)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +15,8 @@ from state.modeling import ModelingState
 from state.release import Baseline, DataOrigin, ReleaseFacts, ReleaseMember
 from state.task import Prepared, Task
 from tools.appraisal import appraise
-from tools.bagging import rows_of_folds
-from tools.blocking import in_thread
+from tools.bagging import rows_fitted_on
+from tools.blocking import in_thread, together
 from tools.explaining import Importance
 from tools.exploration import worst_rows
 from tools.labels import label_columns, labels_in
@@ -81,14 +80,14 @@ async def publish_release(
         order=order,
         labels=labels,
         combination=candidates[state["best"]].combination,
-        folds=rows_of_folds(desk, prepared, members),
+        parts=rows_fitted_on(desk, prepared, members),
     )
     facts = _release_facts(desk, state, task, prepared, candidates[state["best"]], members, spec, refit)
     examples = desk.features(prepared).head(EXAMPLES)
     job = example_job(
         files, examples, spec, artifacts=desk.artifacts, limits=desk.limits(max(20.0, desk.budget.left()))
     )
-    receipt, _ = await asyncio.gather(desk.start(lambda: job), in_thread(write_it))
+    receipt, _ = await together(desk.start(lambda: job), in_thread(write_it))
     return publish(
         folder,
         files,
@@ -132,7 +131,7 @@ def _release_facts(
         opening=verdict.opening,
         test_before_refit=refit == "all" and prepared.sealed_rows > 0,
         refit="all" if refit == "all" else "train",
-        fitted_rows=rows if refit == "all" else prepared.rows,
+        fitted_rows=rows if refit == "all" else max(member.rows or prepared.rows for member in members),
         rows=rows,
         sealed_rows=prepared.sealed_rows,
         seed=desk.settings.seed,

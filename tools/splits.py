@@ -15,6 +15,7 @@ from state.settings import Settings
 from state.task import Prepared, SplitKind, SplitPlan, Task, TaskKind
 from tools import folds as dealing
 from tools.artifacts import ArtifactStore
+from tools.columnwise import by_column
 from tools.folds import Fold, Rows
 from tools.labels import Labels, label_columns
 from tools.several import prepared_values, target_columns
@@ -22,6 +23,8 @@ from tools.timeline import infer_step
 
 LARGE = 100_000
 HUGE = 500_000
+MOST_HELD_OUT = 50_000
+"""Rows of a single hold-out."""
 _SEALING = 20_240_229
 """Seed of the sealed choice. It is no setting: another seed must not give a look at other test rows."""
 
@@ -83,7 +86,7 @@ def plan_split(
         way = "stratified"
     _refuse_ground(groups, times)
     strata = _strata(kind, labels)
-    kept = np.setdiff1d(np.arange(len(labels)), _seal(kind, strata, share, groups, times))
+    kept = _without(len(labels), _seal(kind, strata, share, groups, times))
     count, why = _fold_count(settings, kind, labels, len(kept))
     if times is not None:
         codes = None if kind == "regression" else strata[kept]
@@ -162,9 +165,16 @@ def deal(task: Task, frame: pd.DataFrame, labels: Labels, seed: int) -> Dealt:
     sealed = _seal(task.dealt_as, strata, 0.0 if split.test_given else split.test_share, groups, times)
     secret = _secret(frame, labels)
     rng = np.random.default_rng([seed, *secret])
-    opened: Rows = rng.permutation(np.setdiff1d(np.arange(len(frame)), sealed))
+    opened: Rows = rng.permutation(_without(len(frame), sealed))
     hidden: Rows = np.random.default_rng(secret).permutation(sealed)
     return Dealt(opened, hidden, _folds(task, strata[opened], opened, groups, times, rng))
+
+
+def _without(count: int, rows: Rows) -> Rows:
+    """The positions below `count` that are not among `rows`, ascending."""
+    kept = np.ones(count, dtype=bool)
+    kept[rows] = False
+    return np.flatnonzero(kept)
 
 
 def _secret(frame: pd.DataFrame, labels: Labels) -> list[int]:
@@ -209,7 +219,8 @@ def _folds(
     count = task.split.folds
     if times is not None:
         return dealing.forward_folds(times[opened], count, task.horizon, strata if task.is_classification else None)
-    parts = 5 if count == 1 else count  # a single hold-out is one part of five
+    # A single hold-out is one part of five; more rows than tell candidates apart are better learnt from.
+    parts = max(5, len(opened) // MOST_HELD_OUT) if count == 1 else count
     if groups is not None:
         numbers = dealing.group_numbers(_at(groups, opened), strata, parts, rng, pin=task.is_classification)
         return dealing.folds_of(numbers, parts)[:count]
@@ -282,7 +293,8 @@ def _refuse_test(test: pd.DataFrame, labels: Labels, names: list[str], task: Tas
 
 def _picked(frame: pd.DataFrame, names: list[str], rows: Rows) -> pd.DataFrame:
     """Some rows of some columns, copied once, column by column."""
-    return pd.DataFrame({name: frame[name].to_numpy()[rows] for name in names}, copy=False)
+    columns = by_column(lambda name: frame[name].to_numpy()[rows], names, cells=len(rows) * len(names))
+    return pd.DataFrame(dict(zip(names, columns, strict=True)), copy=False)
 
 
 def _label_frame(whole: pd.DataFrame, labels: Labels, place: Rows, task: Task) -> pd.DataFrame:

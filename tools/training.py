@@ -315,10 +315,15 @@ def load_scored(desk: Workbench, candidate: Candidate) -> OutOfFold:
 def reserve_final_fits(desk: Workbench, candidates: dict[str, Candidate]) -> None:
     """Keep time for the fits after the search: the likely members, each fitted for the sealed test and for the release.
 
-    Told after every scored candidate, so that the search ends while there is still time to release what it found.
+    After first looks alone it is one fit, as large as the time allows (tools/partfit.py). Told after every scored
+    candidate, so that the search ends while there is still time to release what it found.
     """
-    costs = sorted(refit_seconds(one) for one in candidates.values() if one.usable and one.program)[-LIKELY_MEMBERS:]
-    desk.budget.reserve(min(2 * final_fit_seconds(desk, costs), MOST_RESERVED * desk.budget.total))
+    able = [one for one in candidates.values() if one.usable and one.program]
+    if able and all(one.plan.rows for one in able):
+        seconds = final_fit_seconds(desk, [max(map(refit_seconds, able))])
+    else:
+        seconds = 2 * final_fit_seconds(desk, sorted(map(refit_seconds, able))[-LIKELY_MEMBERS:])
+    desk.budget.reserve(min(seconds, MOST_RESERVED * desk.budget.total))
 
 
 def final_fit_seconds(desk: Workbench, costs: list[float]) -> float:

@@ -7,7 +7,6 @@ is the same for the command line, a notebook and the LangGraph server.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -25,6 +24,7 @@ from state.settings import Settings
 from state.task import Prepared, Task
 from tools.artifacts import ArtifactStore, open_artifacts, refs_in
 from tools.budget import Budget
+from tools.columnwise import cores
 from tools.crash import crash_point
 from tools.damage.artifacts import artifact_problem
 from tools.damage.healing import plain_job, whole_job
@@ -287,11 +287,6 @@ def candidate_brief(candidate: Candidate, **more: Any) -> dict[str, Any]:
         "members": [member.plain() for member in candidate.members],
         **more,
     }
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _OPEN: dict[str, Workbench] = {}

@@ -44,8 +44,8 @@ def examine() -> dict[str, Any]:
     import psutil
 
     from graphs.cli.sandbox_advice import sandbox_openings, sandbox_problems
+    from tools.columnwise import cores
     from tools.sandbox import probe
-    from tools.workbench import cores
 
     free = shutil.disk_usage(home()).free / 2**30
     memory = psutil.virtual_memory().available / 2**30

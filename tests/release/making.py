@@ -242,10 +242,12 @@ def make_release(
     inference_code: str | None = None,
     combination: Combination | None = None,
     folds: int = 0,
+    part: int = 0,
 ) -> Made:
     """Fit the programs on the shuffled rows of a file, save their models and publish the release in root/release.
 
     folds: publish so many fold models of each program, fitted on the rows outside the test set without those of a fold.
+    part: fit on so many of the rows outside the test set.
     """
     combination = combination or Combination()
     data = root / "train.csv"
@@ -259,15 +261,16 @@ def make_release(
     places = np.random.default_rng(1).permutation(len(labelled))
     known = pd.DataFrame({"label": labels.to_numpy()[places[30:]], "source_row": places[30:]})
     hidden = pd.DataFrame({"label": labels.to_numpy()[places[:30]], "source_row": places[:30]})
-    order, all_labels = fitting_order(known, hidden, refit="train" if folds else "all", test_given=False)
+    order, all_labels = fitting_order(known, hidden, refit="train" if folds or part else "all", test_given=False)
     dealt = {fold: np.flatnonzero(np.arange(len(known)) % folds != fold) for fold in range(folds)}
+    some = np.arange(0, len(known), 2)[:part]
 
     artifacts = FolderArtifacts(root / "artifacts")
     members, parts = [], []
     fits = [(place, fold) for place in range(len(programs)) for fold in (dealt or [None])]
     for place, fold in fits:
         name, code = list(programs.items())[place]
-        rows = order if fold is None else order[dealt[fold]]
+        rows = order[some] if part else order if fold is None else order[dealt[fold]]
         module = program_module(code)
         effective = {name: value for name, value in EFFECTIVE.items() if f'"{name}"' in code}
         model = module.fit(
@@ -293,6 +296,7 @@ def make_release(
                 own_saving=own,
                 unsafe=bool(unsafe),
                 title="A <b>title</b>",
+                rows=part,
             )
         )
         parts.append(np.asarray(module.predict(model, features)))
@@ -306,7 +310,7 @@ def make_release(
         order=order,
         labels=all_labels,
         combination=combination,
-        folds=dealt,
+        parts={(0 if folds else None, part): some} if part else {(fold, 0): places for fold, places in dealt.items()},
     )
     names, shares = [member.candidate for member in members], [member.weight for member in members]
     expected = combine(parts, names, shares, combination.rule())

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tools.intake.column import Column
+from tools.intake.column import STANDARD_MISSING, Column
 from tools.intake.types import file_signs, infer_column, infer_columns
+from tools.portable import reading
 
 
 def look(values: Any, name: str = "c") -> Column:
@@ -32,6 +33,30 @@ def test_standard_markers_are_missing_and_said(rows: int) -> None:
     column = look([str(i) if i % 3 else "?" for i in range(rows)])
     assert column.type == "number"
     assert f"'?' was read as missing {rows // 3}" in said(column)
+
+
+_LONG = 25_000
+
+
+@pytest.mark.parametrize(
+    "late",
+    ["7", "007", "1.5", "1e3", "1.234", "?", "", "NaN", "#VALUE!", "inf", "word", str(2**60), "+4", "-0", " 8"],
+)
+@pytest.mark.parametrize("form", ["{}", "{}.25", "{}.000", "1.{:03d}"])
+def test_long_columns_are_judged_as_short_ones(late: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick way through long columns finds what the thorough one does, also what comes after the rows it begins with."""
+    values = pd.Series([form.format(i % 500 + 1) for i in range(_LONG)] + [late] * 3, name="c", dtype="str")
+    quick = infer_column(values)
+    numbers = reading.conform(values.to_frame(), {"columns": {"c": quick.spec(".", None)}, "missing": STANDARD_MISSING})
+    monkeypatch.setattr(reading, "LARGE", 10**9)
+    thorough = infer_column(values)
+    assert quick == thorough
+    expected = reading.conform(
+        values.to_frame(), {"columns": {"c": quick.spec(".", None)}, "missing": STANDARD_MISSING}
+    )
+    pd.testing.assert_frame_equal(numbers, expected)
+    if quick.numbers is not None:
+        np.testing.assert_array_equal(quick.numbers, expected["c"])
 
 
 def test_words_for_missing_count_only_among_numbers_and_dates() -> None:

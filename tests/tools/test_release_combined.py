@@ -79,6 +79,34 @@ def test_fold_models_are_trained_again_on_their_rows(bagged: Made) -> None:
     assert len(predicted(bagged, "--models", newer)) == len(table)
 
 
+def test_what_was_fitted_on_a_part_is_trained_again_on_that_part(tmp_path: Path) -> None:
+    """Where the time allowed a part of the rows: the same ones again, all rows of other data, and the card says so."""
+    made = make_release(tmp_path, "regression", {"i0-boosting": BOOSTER}, part=90)
+    again = tmp_path / "again"
+    run(made, "model_training/train.py", "--data", made.data, "--output", again)
+    np.testing.assert_allclose(outputs(predicted(made, "--models", again), made.task), made.expected, rtol=0, atol=1e-6)
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(made.data.read_text().splitlines()[:150]) + "\n")
+    newer = tmp_path / "newer"
+    said = run(made, "model_training/train.py", "--data", other, "--output", newer).stdout
+    assert "using every row" in said
+    assert "that the time limit had room for" in (made.folder / "MODEL_CARD.md").read_text()
+
+
+def test_one_fold_model_is_trained_on_all_of_other_data(tmp_path: Path) -> None:
+    """Where one fold's model is released alone, other data has no folds to deal it into: every row is used."""
+    made = make_release(tmp_path, "regression", {"i0-boosting": BOOSTER}, folds=1, part=90)
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(made.data.read_text().splitlines()[:150]) + "\n")
+    newer = tmp_path / "newer"
+    run(made, "model_training/train.py", "--data", other, "--output", newer)
+    (tmp_path / "whole").mkdir()
+    whole = make_release(tmp_path / "whole", "regression", {"i0-boosting": BOOSTER})
+    run(whole, "model_training/train.py", "--data", other, "--output", tmp_path / "reference")
+    expected = predicted(whole, "--models", tmp_path / "reference")
+    pd.testing.assert_frame_equal(predicted(made, "--models", newer), expected)
+
+
 def test_the_card_says_how_the_model_is_made_and_decides(bagged: Made) -> None:
     """A reader learns that fold models are averaged, that a stack combines them, and where the decision is from."""
     card = (bagged.folder / "MODEL_CARD.md").read_text()

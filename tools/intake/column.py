@@ -53,6 +53,8 @@ class Column:
     """Of images: pixels a side of the pictures they become."""
     infinite: list[tuple[int, str]] = field(default_factory=list)
     """The first cells too large for a number: (row, text)."""
+    numbers: Any = field(default=None, repr=False, compare=False)
+    """Of a text column that was read on the way: its float64 (n,), NaN where missing; else None."""
 
     def spec(self, decimal: str, thousands: str | None) -> dict[str, Any]:
         """The entry in a read spec whose file-wide decimal and thousands signs are given."""

@@ -41,26 +41,31 @@ def plain_number(values: reading.Series) -> Column | None:
     if numbers is None or np.isnan(numbers).all() or np.isinf(numbers).any():
         return None
     cells = pa.array(values, from_pandas=True)
-    empty = pc.fill_null(pc.is_in(cells, value_set=pa.array(STANDARD_MISSING, cells.type)), True)
-
-    def matching(pattern: str) -> Any:
-        return pc.and_(pc.invert(empty), pc.fill_null(pc.match_substring_regex(cells, pattern), False))
-
-    pointed = matching("[.eE]")
-    whole = not pc.any(pointed).as_py()
-    if whole and (
+    # What the first rows show need not be looked for in all.
+    fraction = _fractions(cells[:_TRIED], numbers[:_TRIED]) or _fractions(cells, numbers)
+    if fraction is None and (
         dates.says_date(str(values.name))
         or np.nanmax(np.abs(numbers)) > _EXACT
-        or pc.any(matching("^[+-]?0[0-9]")).as_py()
+        or pc.any(pc.match_substring_regex(cells, "^[+-]?0[0-9]")).as_py()
     ):
         return None
-    if not whole and not pc.any(pc.and_not(pointed, matching(_GROUPED.pattern))).as_py():
+    if fraction is False:
         return None  # 1.234, 5.678: points may be thousands signs
-    found = Column("number", decimal=None if whole else ".")
-    found.note_markers(
-        {item["values"]: item["counts"] for item in pc.value_counts(pc.filter(cells, empty)).to_pylist()}
-    )
+    found = Column("number", decimal="." if fraction else None, numbers=numbers)
+    if np.count_nonzero(np.isnan(numbers)) > (cells.null_count + pc.sum(pc.equal(cells, "")).as_py()):
+        markers = pc.value_counts(pc.filter(cells, pc.is_in(cells, value_set=pa.array(STANDARD_MISSING, cells.type))))
+        found.note_markers({item["values"]: item["counts"] for item in markers.to_pylist()})
     return found
+
+
+def _fractions(cells: Any, numbers: reading.Array) -> bool | None:
+    """Whether plain numbers have decimals or exponents; None: no sign of any; False: points that may mean thousands."""
+    read = pc.filter(cells, pa.array(~np.isnan(numbers)))
+    pointed = pc.filter(read, pc.match_substring(read, "."))
+    if len(pointed):
+        return not pc.all(pc.match_substring_regex(pointed, f"^{_GROUPED.pattern}$")).as_py()
+    exponents = any(pc.any(pc.match_substring(read, sign)).as_py() for sign in "eE")
+    return True if exponents else None
 
 
 def typed_number(values: reading.Series) -> Column:

@@ -229,9 +229,18 @@ def _finish(raw: pd.DataFrame, spec: dict[str, Any], notes: list[str], *, sha: s
     pictures = find_images(raw, found, folder, path or "the DataFrame")
     spec["decimal"], spec["thousands"] = file_signs(found)
     spec["columns"] = {name: column.spec(spec["decimal"], spec["thousands"]) for name, column in found.items()}
-    frame = reading.conform(raw, {**spec, "pictures": pictures})
+    frame = reading.conform(_read_already(raw, found), {**spec, "pictures": pictures})
     infinite = {name: column.infinite for name, column in found.items() if column.infinite}
     return Table(frame, spec, notes + _sentences(found), sha or _frame_sha(frame), path, len(frame), infinite)
+
+
+def _read_already(raw: pd.DataFrame, found: dict[str, Column]) -> pd.DataFrame:
+    """The raw columns, with the numbers of those that were read as such while their type was looked for."""
+    numbers = {name: column.numbers for name, column in found.items() if column.numbers is not None}
+    if not numbers:
+        return raw
+    columns = {name: numbers.get(str(name), values) for name, values in raw.items()}
+    return pd.DataFrame(columns, index=raw.index, copy=False)
 
 
 def _frame_sha(frame: pd.DataFrame) -> str:

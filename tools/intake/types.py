@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 
+from tools.columnwise import by_column
 from tools.intake import dates
 from tools.intake.column import ENOUGH, STANDARD_MISSING, Cells, Column, is_special
 from tools.intake.numbers import as_number, note_infinite, plain_number, settle, typed_number
@@ -20,7 +21,9 @@ def infer_columns(frame: pd.DataFrame, semicolons: bool = False) -> dict[str, Co
     `semicolons` says that the file separates cells by ";", which makes "1,234" a decimal rather than thousands.
     Raises ValueError naming a column that holds lists, mappings or bytes.
     """
-    found = {str(name): infer_column(values) for name, values in frame.items()}
+    names = [str(name) for name in frame.columns]
+    columns = by_column(infer_column, (values for _, values in frame.items()), cells=frame.size)
+    found = dict(zip(names, columns, strict=True))
     comma_file = _votes(found, ",") > _votes(found, ".") or (
         semicolons and _votes(found, ",") == _votes(found, ".") == 0
     )

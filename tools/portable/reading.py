@@ -99,7 +99,8 @@ def conform(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
         str(name): _converted(values, wanted[str(name)], spec) if name in wanted else values.reset_index(drop=True)
         for name, values in frame.items()
     }
-    return pd.DataFrame(columns, index=pd.RangeIndex(len(frame)))
+    # Each column is an array of its own by now; gathering those of one type in a block would copy a large table again.
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(frame)), copy=len(frame) < LARGE)
 
 
 def _listed(names: Any, most: int = 20) -> str:
@@ -259,6 +260,7 @@ def _parse_large(data: bytes, delimiter: str, spec: Spec) -> pd.DataFrame | None
     names = [str(place) for place in range(len(first))]
     if spec.get("skip_space") or not names:
         return None
+    quoted = quote.encode() in data or bool(spec.get("escape"))  # else each line is a row, and told apart faster
     try:
         table = arrow.read_csv(
             pa.BufferReader(data),
@@ -267,7 +269,7 @@ def _parse_large(data: bytes, delimiter: str, spec: Spec) -> pd.DataFrame | None
                 delimiter=delimiter,
                 quote_char=quote,
                 escape_char=spec.get("escape") or False,
-                newlines_in_values=True,
+                newlines_in_values=quoted,
             ),
             convert_options=arrow.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False, check_utf8=False
@@ -413,14 +415,14 @@ def _converted(values: Series, column: Spec, spec: Spec) -> Series:
     if kind == "number":
         decimal = column.get("decimal") or spec.get("decimal") or "."
         thousands = column.get("thousands", spec.get("thousands"))
-        return pd.Series(to_numbers(values, decimal, thousands, markers, column.get("unit")))
+        return pd.Series(to_numbers(values, decimal, thousands, markers, column.get("unit")), copy=False)
     if kind == "datetime":
-        return pd.Series(to_datetimes(values, column.get("format")))
+        return pd.Series(to_datetimes(values, column.get("format")), copy=False)
     texts = to_text(values, markers)
     if kind == "image":
         images = importlib.import_module(f"{__package__}.images")
         texts = images.to_images(texts, int(column["side"]), spec.get("folder", "."), spec.get("pictures"))
-    return pd.Series(texts, dtype=object)
+    return pd.Series(texts, dtype=object, copy=False)
 
 
 def to_numbers(
@@ -453,15 +455,23 @@ def plain_numbers(values: Series, missing: Iterable[str] = ()) -> Array | None:
         import pyarrow.compute
     except ImportError:
         return None
-    pc: Any = pyarrow.compute
     if not isinstance(values.dtype, pd.StringDtype) and not pd.api.types.is_object_dtype(values.dtype):
         return None
+    pc: Any = pyarrow.compute
+
+    def cast(cells: Any) -> Any:
+        try:  # looking for markers takes several times as long as casting
+            return pc.cast(pc.if_else(pc.equal(cells, ""), None, cells), pa.float64())
+        except pa.ArrowException:
+            empty = pc.is_in(cells, value_set=pa.array(["", *missing], cells.type))
+            return pc.cast(pc.if_else(empty, None, cells), pa.float64())
+
     try:
         cells = pa.array(values, from_pandas=True)
         if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
             return None
-        empty = pc.is_in(cells, value_set=pa.array(["", *missing], cells.type))
-        numbers: Array = pc.cast(pc.if_else(empty, None, cells), pa.float64()).to_numpy(zero_copy_only=False)
+        cast(cells[:1000])  # where most texts show that they are none
+        numbers: Array = cast(cells).to_numpy(zero_copy_only=False)
     except (pa.ArrowException, OverflowError):
         return None
     return numbers

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from state.errors import InputError, Problem
 from state.profile import ColumnProfile, Profile, TargetProfile
 from state.task import TaskKind
+from tools.columnwise import by_column
 from tools.intent import unseen_entities, wants_forecast
 from tools.profiling import structure
 from tools.profiling.columns import SAMPLE, Column, describe, encode, examples_of
@@ -39,11 +40,14 @@ def profile_table(
         )
     rows = len(frame)
     looked_at = np.unique(np.linspace(0, rows - 1, min(rows, SAMPLE)).astype(np.int64))
-    columns = [encode(str(name), frame.iloc[:, place]) for place, name in enumerate(frame.columns) if name != target]
+    named = [(str(name), frame.iloc[:, place]) for place, name in enumerate(frame.columns) if name != target]
+    columns = by_column(lambda pair: encode(*pair), named, cells=frame.size)
     wanted = encode(target, frame[target])
     target_profile = profile_target(wanted, intent, kind)
     suspects = _suspects(columns, wanted, target_profile.looks_like, looked_at, rows)
-    profiles = [_column_profile(column, looked_at, suspects.get(column.name)) for column in columns]
+    profiles = by_column(
+        lambda column: _column_profile(column, looked_at, suspects.get(column.name)), columns, cells=frame.size
+    )
     usable = [column for column in columns if suspects.get(column.name, ("", ""))[0] not in USELESS - {"identifier"}]
     entities = structure.entities([column for column in usable if column.name not in suspects], rows)
     times = structure.time_columns(usable, rows)

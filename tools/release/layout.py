@@ -35,7 +35,7 @@ def runtime_files(
     order: np.ndarray | None = None,
     labels: np.ndarray | None = None,
     combination: Combination | None = None,
-    folds: dict[int, np.ndarray] | None = None,
+    parts: dict[tuple[int | None, int], np.ndarray] | None = None,
 ) -> dict[str, str]:
     """All files that prediction and training need: path in the release → artifact reference.
 
@@ -43,8 +43,8 @@ def runtime_files(
     labelled rows of the data in the order of the file, of the rows the members were fitted on, in fitting order ·
     labels: canonical labels of all labelled rows in the order of the file. With order and labels, train.py recognises
     the data and repeats the released fit row by row; without them it uses every row it is given. combination: how the
-    members are combined and how probabilities are decided. folds: for fold models, fold number → positions among the rows
-    of `order` that its models were fitted on, in fitting order. The manifest among
+    members are combined and how probabilities are decided. parts: for members that were not fitted on all rows, their (fold,
+    rows) → positions among the rows of `order` that they were fitted on, in fitting order. The manifest among
     them holds their hashes and nothing else; `publish` replaces it.
     Writes the files that are new to the artifact store.
     """
@@ -70,8 +70,8 @@ def runtime_files(
         files |= {f"model_training/training_artifacts/{name}/{file}": ref for file, ref in member.model.items()}
     if order is not None and known is not None:
         files["model_training/rows.npy"] = artifacts.put(_npy(np.asarray(order, dtype=np.int64)))
-        for fold, places in sorted((folds or {}).items()):
-            files[f"model_training/rows_of_fold_{fold}.npy"] = artifacts.put(_npy(np.asarray(places, dtype=np.int64)))
+        for (fold, rows), places in (parts or {}).items():
+            files[f"model_training/{_rows_file(fold, rows)}"] = artifacts.put(_npy(np.asarray(places, dtype=np.int64)))
     hashes = {path: reference.removeprefix("sha256:") for path, reference in files.items()}
     files["manifest.json"] = artifacts.put_text(json_text(bare_manifest(hashes)))
     return dict(sorted(files.items()))
@@ -83,6 +83,13 @@ def file_names(members: Sequence[ReleaseMember]) -> list[str]:
     That of a fold model ends with the number of its fold.
     """
     return [_safe_name(member) + ("" if member.fold is None else f".fold-{member.fold}") for member in members]
+
+
+def _rows_file(fold: int | None, rows: int) -> str | None:
+    """Name of the file with the positions that a member was fitted on; None where those are all."""
+    words = [] if fold is None else [f"fold_{fold}"]
+    words += [f"part_{rows}"] if rows else []
+    return f"rows_of_{'_'.join(words)}.npy" if words else None
 
 
 def _program_path(member: ReleaseMember) -> str:
@@ -126,6 +133,7 @@ def _member_record(member: ReleaseMember, name: str, code: str, artifacts: Artif
         "program_sha256": hashlib.sha256(code.encode("utf-8")).hexdigest(),
         "effective": member.effective,
         "fold": member.fold,
+        "rows": _rows_file(member.fold, member.rows),
         "model": f"training_artifacts/{name}",
         "files": {file: reference.removeprefix("sha256:") for file, reference in sorted(member.model.items())},
         "own_saving": member.own_saving,

@@ -153,6 +153,7 @@ def model_card(facts: ReleaseFacts) -> str:
         types=facts.read_spec["columns"],
         model=_model_words(facts),
         rows=_member_rows(facts),
+        which_rows=_which_rows(facts),
     )
 
 
@@ -163,6 +164,12 @@ def _member_rows(facts: ReleaseFacts) -> list[dict[str, Any]]:
         row = rows.setdefault(member.candidate, {"member": member, "weight": 0.0, "models": 0})
         row["weight"], row["models"] = row["weight"] + member.weight, row["models"] + 1
     return list(rows.values())
+
+
+def _which_rows(facts: ReleaseFacts) -> str:
+    if any(member.rows for member in facts.members):
+        return "those outside the test set that the time limit had room for"
+    return "all labelled rows" if facts.refit == "all" else "those outside the test set"
 
 
 def _model_words(facts: ReleaseFacts) -> list[str]:

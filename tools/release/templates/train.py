@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import hashlib
+import importlib
 import json
 import random
 import re
@@ -16,6 +18,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+with contextlib.suppress(ImportError):  # soon, for skops looks for its functions in all modules before it
+    importlib.import_module("scipy.special")
 import pandas as pd
 
 HERE = Path(__file__).resolve().parent
@@ -145,17 +150,18 @@ def released_rows(y: pd.Series | pd.DataFrame, schema: dict[str, Any]) -> np.nda
     return rows
 
 
-def rows_of_fold(fold: int | None, count: int, rows: int, *, known: bool) -> np.ndarray | slice:
-    """Which of the rows a model is fitted on: all, or for a fold model those outside its fold, in fitting order.
+def rows_of(record: dict[str, Any], count: int, rows: int, *, known: bool) -> np.ndarray | slice:
+    """Which of the rows a model is fitted on, in fitting order: all, those outside its fold, or a part for lack of time.
 
-    known: the rows are those of the released model, whose folds are known; other rows are dealt into `count` folds.
+    known: the rows are those of the released model, whose folds and parts are known; of other rows none is left out but
+    those of a fold, where there are `count` > 1 to deal them into.
     """
-    if fold is None:
-        return slice(None)
-    if known:
-        places: np.ndarray = np.load(HERE / f"rows_of_fold_{fold}.npy", allow_pickle=False)
+    if known and record["rows"]:
+        places: np.ndarray = np.load(HERE / record["rows"], allow_pickle=False)
         return places
-    return np.flatnonzero(np.arange(rows) % count != fold % count)
+    if record["fold"] is None or count < 2:
+        return slice(None)
+    return np.flatnonzero(np.arange(rows) % count != record["fold"] % count)
 
 
 def labels_hash(y: pd.Series | pd.DataFrame) -> str:
@@ -218,7 +224,7 @@ def train(options: argparse.Namespace) -> None:
     count = len({record["fold"] for record in members})
     written = []
     for record in members:
-        places = rows_of_fold(record["fold"], count, len(y), known=rows is not None)
+        places = rows_of(record, count, len(y), known=rows is not None)
         part = X.iloc[places].reset_index(drop=True), y.iloc[places].reset_index(drop=True)
         written.append(fit_member(record, *part, schema, options))
     content = json.dumps(written, indent=2, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,85 @@
+"""A last fit on a part of the rows, where the search had time for first looks only.
+
+The model of a look at two thousand rows is a poor thing to release when a few hundred thousand can be fitted in the seconds
+kept back for it. So the last fit takes as many rows as its predicted seconds allow, and is told when to stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from state.candidate import Candidate
+from state.profile import Profile
+from state.task import Prepared, Task
+from tools.budget import LEAST_RESERVED
+from tools.costs import guess_of
+from tools.decisions import decide
+from tools.recipes.catalogue import RECIPES
+from tools.training import final_fit_seconds
+from tools.workbench import Workbench
+
+CAREFUL = 0.7
+"""Share of the seconds there are that a fit is predicted to take, and told it has: what it does before its own clock
+runs, it is not told."""
+WORTH = 2
+"""Times as many rows as the first look had that make a fit worth it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """rows: how many the fit gets, 0 for all. seconds: what its program is told it has."""
+
+    rows: int
+    seconds: float
+
+
+def part_to_fit(
+    desk: Workbench,
+    task: Task,
+    profile: Profile,
+    prepared: Prepared,
+    best: str,
+    chosen: Sequence[tuple[Candidate, float]],
+) -> Part | None:
+    """What a last fit of candidates that had but a first look is to see. Decided once.
+
+    None where they had all rows, and where there is no time for clearly more than the look had.
+    """
+    looked = [one for one, _ in chosen if one.plan.rows]
+    if not looked:
+        return None
+
+    def now() -> dict[str, Any]:
+        room = desk.budget.left() - LEAST_RESERVED
+        rows = prepared.rows
+        while rows and _seconds(desk, task, profile, chosen, rows) > CAREFUL * room:
+            rows //= 2
+        return {"rows": rows, "seconds": max(1.0, CAREFUL * room)}
+
+    told = decide(desk, "part to fit", {"best": best, "train": prepared.train_all}, now)
+    if told["rows"] < WORTH * min(one.plan.rows for one in looked):
+        return None
+    return Part(0 if told["rows"] >= prepared.rows else told["rows"], told["seconds"])
+
+
+def _seconds(
+    desk: Workbench, task: Task, profile: Profile, chosen: Sequence[tuple[Candidate, float]], rows: int
+) -> float:
+    """Predicted wall seconds of fitting all of them on so many rows: what they took, in the relation of their formulas."""
+    return final_fit_seconds(desk, [_measured(desk, one) * _growth(task, profile, one, rows) for one, _ in chosen])
+
+
+def _measured(desk: Workbench, one: Candidate) -> float:
+    """Seconds of the fit itself, in the first fold it had."""
+    first = desk.journal.result(one.attempts[-1].receipts[0]) if one.attempts else None
+    return float(((first or {}).get("result") or {}).get("fit_seconds") or one.fit_seconds)
+
+
+def _growth(task: Task, profile: Profile, one: Candidate, rows: int) -> float:
+    seen = one.plan.rows or profile.rows
+    if one.plan.recipe not in RECIPES:
+        return rows / seen
+    fits = [guess_of(one.plan.recipe, one.plan.params, task, profile, rows=count) for count in (rows, seen)]
+    return fits[0] / fits[1]
