@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import sys
+import tempfile
 from pathlib import Path
 
 from state.errors import NotFound
@@ -14,12 +16,23 @@ def predict_command(reference: str, data: Path, out: Path | None) -> None:
 
     if not data.is_file():
         raise NotFound(f"there is no file {str(data)!r}", hint="name a file with the columns the model was built on")
-    predictions = predict_with_release(_release(reference), data)
-    if out is None:
-        predictions.to_csv(sys.stdout, index=False)
+    release = _release(reference)
+    if out is not None:
+        predict_with_release(release, data, output=out)
+        sys.stderr.write(f"{_rows(out)} predictions written to {out}\n")
         return
-    predictions.to_csv(out, index=False)
-    sys.stderr.write(f"{len(predictions)} predictions written to {out}\n")
+    with tempfile.TemporaryDirectory(prefix="modelwright-") as scratch:
+        written = Path(scratch) / "predictions.csv"
+        predict_with_release(release, data, output=written)
+        with written.open(encoding="utf-8", newline="") as file:
+            for line in file:
+                sys.stdout.write(line)
+
+
+def _rows(path: Path) -> int:
+    """Rows below the header; a label may hold a line break."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.reader(file)) - 1
 
 
 def _release(reference: str) -> Path:

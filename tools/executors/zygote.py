@@ -32,6 +32,7 @@ PORTABLE = "modelwright_portable"
 """Name of the folder `tools/portable` there; harness.py says the same."""
 CORE = (
     "numpy",
+    "scipy.special",  # soon, for skops looks for its functions in all modules before it, which took it half a second
     "pandas",
     "pyarrow",
     "pyarrow.ipc",

@@ -10,7 +10,6 @@ from state.candidate import Combination
 from state.release import ReleaseMember
 from state.task import Task
 from tools.release.sources import template, with_docstring
-from tools.several import target_columns
 
 SCHEMA_VERSION = 2
 _SHOWN = 30
@@ -62,6 +61,8 @@ def schema(
     labels: hash of the training labels (see train.py), by which train.py recognises the original data. combination: how
     members are combined and probabilities decided; the weighted mean and the most probable class by default.
     """
+    from tools.several import target_columns  # brings pandas, which whoever predicts with a release does without
+
     types = read_spec["columns"]
     return {
         "format_version": SCHEMA_VERSION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shutil
@@ -52,6 +53,7 @@ def predict_with_release(
             source = with_pictures(source, manifest, Path(scratch))
         with runner_for(manifest, manifest_hash(folder), threads=threads) as runner:
             written = _predicted(runner, folder, source)
+            _check_columns(written, manifest["outputs"])
             if output is not None:
                 _copy(written, Path(output))
                 return None
@@ -152,15 +154,20 @@ def _copy(written: Path, output: Path) -> None:
 _DTYPES: dict[Literal["integer", "number", "text"], Any] = {"integer": "int64", "number": "float64", "text": "object"}
 
 
+def _check_columns(path: Path, outputs: list[dict[str, Any]]) -> None:
+    with path.open(encoding="utf-8", newline="") as file:
+        found = next(csv.reader(file), [])
+    promised = [column["name"] for column in outputs]
+    if found != promised:
+        raise ModelwrightError(
+            f"the inference program wrote the columns {found!r}, the manifest promises {promised!r}",
+            hint="release the model again",
+        )
+
+
 def _read(path: Path, outputs: list[dict[str, Any]]) -> pd.DataFrame:
     """The output table with the types its manifest promises; a class label stays the text it is."""
     import pandas as pd
 
     table = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False)
-    kinds = {column["name"]: column["type"] for column in outputs}
-    if list(table.columns) != list(kinds):
-        raise ModelwrightError(
-            f"the inference program wrote the columns {list(table.columns)!r}, the manifest promises {list(kinds)!r}",
-            hint="release the model again",
-        )
-    return table.astype({name: _DTYPES[kind] for name, kind in kinds.items()})
+    return table.astype({column["name"]: _DTYPES[column["type"]] for column in outputs})

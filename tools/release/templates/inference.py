@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import functools
 import hashlib
+import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+
+with contextlib.suppress(ImportError):  # soon, for skops looks for its functions in all modules before it
+    importlib.import_module("scipy.special")
 import pandas as pd
 
 HERE = Path(__file__).resolve().parent
