@@ -6,11 +6,12 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from langgraph.runtime import RunControl
 
+from state.errors import ModelwrightError
 from tools.blocking import run_in_thread
 from tools.workbench import Workbench
 
@@ -41,7 +42,7 @@ def listening(desk: Workbench, control: RunControl, stops: list[str]) -> Iterato
         stops.append(name)
         if len(stops) == 2:
             desk.note("ending the running programs; what had finished is kept")
-            loop.run_in_executor(None, desk.executor.close)  # it waits for them: not on the loop
+            loop.run_in_executor(None, _end_programs, desk)  # it waits for them: not on the loop
         if len(stops) > 1:
             return
         desk.draining = True
@@ -64,6 +65,14 @@ def listening(desk: Workbench, control: RunControl, stops: list[str]) -> Iterato
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+def _end_programs(desk: Workbench) -> None:
+    try:
+        desk.executor.close()
+    except (ModelwrightError, OSError) as error:  # nobody waits for this, and the run's end closes it once more
+        with suppress(ModelwrightError):
+            desk.note(f"while the programs were ended: {error}")
 
 
 @contextmanager

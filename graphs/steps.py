@@ -170,7 +170,7 @@ async def _borrowed(state: dict[str, Any], last: bool) -> AsyncIterator[Workbenc
         how = "ended" if last else ""
     except GraphInterrupt as question:
         how = "waiting"
-        await asyncio.to_thread(_tell_waiting, opening.result(), state, question)
+        await in_thread(_tell_waiting, opening.result(), state, question)
         raise
     except (GraphBubbleUp, RunPaused, DiskFull, asyncio.CancelledError):
         how = "paused"

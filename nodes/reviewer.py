@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from state.candidate import Candidate, Check, Finding, Score, Verdict
@@ -13,9 +12,9 @@ from state.questions import ReviewQuestion
 from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.baselines import baseline_ladder, constant_oof, record_ladder
-from tools.blocking import in_thread
+from tools.blocking import in_thread, together
 from tools.decisions import decide, decided, time_left
-from tools.expectation import expect_sealed
+from tools.expectation import expect_sealed, looked
 from tools.finalfit import chosen_members
 from tools.inference_trial import TRIAL_ENDED
 from tools.leaks import run_leak_checks
@@ -45,7 +44,7 @@ async def reviewer(state: ModelingState, desk: Workbench) -> dict[str, Any]:
     checks = [Check.model_validate(check) for check in state["inference"]["checks"]]
     chosen = chosen_members(candidates, state["best"])
     members = [ReleaseMember.model_validate(member) for member in state["inference"]["members"]]
-    (made, findings), (ladder, expected) = await asyncio.gather(
+    (made, findings), (ladder, expected) = await together(
         _mechanical(desk, task, prepared, profile, candidates[state["best"]], chosen, members),
         in_thread(_beside, desk, task, prepared, state["best"], candidates),
     )
@@ -61,7 +60,7 @@ async def reviewer(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         test, opening, predictions = await open_sealed_test(
             desk, task, prepared, members, state["best"], candidates, expected
         )
-        verdict = _after_the_test(desk, task, verdict, candidates[state["best"]], test, opening, ladder)
+        verdict = _after_the_test(desk, task, verdict, candidates, state["best"], test, opening, ladder)
         test_predictions = desk.artifacts.put_array(predictions)
     else:
         test_predictions = None
@@ -99,7 +98,7 @@ async def _mechanical(
         labels, units = desk.labels(prepared), units_at(desk, task, prepared)
         return check_baseline(task, best, part, constant, labels, units=units, seed=desk.settings.seed)
 
-    (on_data, leaks), (on_programs, faults), (baseline, doubts) = await asyncio.gather(
+    (on_data, leaks), (on_programs, faults), (baseline, doubts) = await together(
         in_thread(run_leak_checks, desk, task, prepared, profile),
         run_trials(desk, task, prepared, chosen, members),
         in_thread(against_a_constant),
@@ -303,7 +302,8 @@ def _after_the_test(
     desk: Workbench,
     task: Task,
     verdict: Verdict,
-    best: Candidate,
+    candidates: dict[str, Candidate],
+    best: str,
     test: Score | None,
     opening: dict[str, Any],
     ladder: list[dict[str, Any]],
@@ -313,7 +313,9 @@ def _after_the_test(
         return verdict.but(
             decision="reject", reason="the model gave invalid predictions for sealed rows", opening=opening
         )
-    checks, findings = check_after_test(task, best.score, test, float(ladder[0]["value"]))
+    checks, findings = check_after_test(
+        task, candidates[best].score, test, float(ladder[0]["value"]), looked=looked(candidates, best)
+    )
     for check in checks:
         desk.say("check", "reviewer", **check.plain())
     against = refusals(findings)

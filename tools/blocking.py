@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -50,6 +53,67 @@ async def in_thread(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
     except asyncio.CancelledError:
         await seen_through(waiting)
         raise
+
+
+@overload
+async def together(one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B], /) -> tuple[A, B]: ...
+@overload
+async def together(
+    one: Coroutine[Any, Any, A], other: Coroutine[Any, Any, B], third: Coroutine[Any, Any, C], /
+) -> tuple[A, B, C]: ...
+@overload
+async def together(*works: Coroutine[Any, Any, T]) -> tuple[T, ...]: ...
+async def together(*works: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
+    """What each of them gives, in their order, worked out side by side. All have ended when this returns or raises.
+
+    `asyncio.gather` leaves with the first error while the others work on: beside whoever holds the run's lock by then. Here
+    the first error ends the others, threads begun by `in_thread` are seen through, and then it is raised as it is; when
+    this is cancelled, that. What else went wrong is told in its notes.
+    """
+    me = asyncio.current_task()
+    before = me.cancelling() if me is not None else 0
+    tasks = [asyncio.ensure_future(work) for work in works]
+    over: list[asyncio.Task[Any]] = []
+    for task in tasks:
+        task.add_done_callback(over.append)
+    if tasks:
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    await end_tasks(tasks)
+    errors = errors_of(over)
+    if me is not None and me.cancelling() > before:
+        errors.insert(0, asyncio.CancelledError())
+    if errors:
+        note_beside(errors[0], errors[1:])
+        raise errors[0]
+    return tuple(task.result() for task in tasks)
+
+
+async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+    """Cancel those that still run, and what joins them meanwhile, and see all through, however often this is cancelled."""
+    asked: set[asyncio.Task[Any]] = set()
+    while left := set(tasks) - asked:
+        asked |= left
+        for task in left:
+            task.cancel()
+        while waiting := {task for task in left if not task.done()}:
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait(waiting)
+    return asked
+
+
+def errors_of(tasks: Iterable[asyncio.Task[Any]]) -> list[BaseException]:
+    """What tasks that have ended raised, cancellations aside."""
+    return [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+
+
+def note_beside(error: BaseException, others: Iterable[BaseException]) -> None:
+    """Note in an error what went wrong beside it, each thing once."""
+    told = {(type(error), str(error))}
+    for other in others:
+        if (what := (type(other), str(other))) not in told:
+            told.add(what)
+            error.add_note(f"Beside it: {type(other).__name__}: {other}")
 
 
 async def seen_through(work: asyncio.Future[Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from importlib import resources
 from typing import Any
@@ -14,6 +13,7 @@ from state.candidate import Check, Combination
 from state.jobs import Job
 from state.task import Task
 from tools.artifacts import ArtifactStore
+from tools.blocking import together
 from tools.portable.combining import decide, weighed
 from tools.release.inference import output_columns
 from tools.workbench import Workbench
@@ -46,7 +46,7 @@ async def try_inference(
         "rows.parquet": desk.artifacts.put(_parquet(rows)),
     }
     parts = _SIDE_BY_SIDE if desk.slots > 1 else (sum(_SIDE_BY_SIDE, ()),)
-    receipts = await asyncio.gather(*(desk.start(partial(_trial_job, desk, shared, part)) for part in parts))
+    receipts = await together(*(desk.start(partial(_trial_job, desk, shared, part)) for part in parts))
     if failed := next((one for one in receipts if not one.ok), None):
         return [Check(name=TRIAL_ENDED, status="found", detail=failed.error)], [failed.error], {}
     outputs = {name: reference for one in receipts for name, reference in one.outputs.items()}

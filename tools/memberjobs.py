@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import numpy as np
 
 from state.candidate import Combination
 from state.jobs import Job, Receipt
 from state.release import ReleaseMember
 from state.task import Task
+from tools.blocking import together
 from tools.portable.combining import combine
 from tools.scoring import check_predictions, several_of
 from tools.workbench import Workbench
@@ -23,12 +22,13 @@ async def predict_members(
     Returns one receipt per candidate, in order of appearance; `predictions_by_member` takes them apart.
     """
     groups = list(_by_candidate(members).values())
-    return await asyncio.gather(
+    receipts = await together(
         *(
             desk.start(lambda group=group: _predict_job(desk, task, group, features, label))  # type: ignore[misc]  # bound early
             for group in groups
         )
     )
+    return list(receipts)
 
 
 def predictions_by_member(

@@ -6,8 +6,6 @@ put in another order, neither when they are predicted together nor when the prog
 
 from __future__ import annotations
 
-import asyncio
-
 import numpy as np
 import pandas as pd
 
@@ -15,6 +13,7 @@ from state.candidate import Candidate, Check, Finding
 from state.jobs import Receipt
 from state.release import ReleaseMember
 from state.task import Prepared, Task
+from tools.blocking import together
 from tools.leaks.jobs import first_fold, largest_gap, predict_rows, predictions_of, run_fold
 from tools.leaks.sides import SHOWN, Result, found, passed, skipped, spaced
 from tools.workbench import Workbench
@@ -37,7 +36,7 @@ async def check_together(
         return skipped(TOGETHER, "too few rows")
     half, others = rows[::2][::-1], spaced(np.setdiff1d(np.arange(len(features)), rows), len(rows) // 2)
     batches = {"all": rows, "half": np.concatenate([half, others]), "alone": half[:1]}
-    receipts = await asyncio.gather(
+    receipts = await together(
         *(predict_rows(desk, task, member, features.iloc[batch], f"rows {name}") for name, batch in batches.items())
     )
     values = {}

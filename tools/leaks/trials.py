@@ -6,13 +6,13 @@ which shows in one job that a program repeats itself and that it uses no row it 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 
 from state.candidate import Candidate, Check, Finding
 from state.release import ReleaseMember
 from state.task import Prepared, Task
+from tools.blocking import together
 from tools.budget import LEAST_RESERVED
 from tools.costs import refit_seconds
 from tools.decisions import time_left
@@ -102,7 +102,7 @@ async def _of_one(
     def left() -> float:
         return until - time.monotonic()
 
-    async def together() -> Result:
+    async def neighbours() -> Result:
         if member is None:
             return skipped(others.TOGETHER, "there is no fitted model")
         if not full and left() < 2 * START:
@@ -114,8 +114,8 @@ async def _of_one(
         seconds = left() - (candidate.fit_seconds + START if desk.slots == 1 else 0.0)
         return await canary.check_canary(desk, task, prepared, candidate, seconds=seconds, full=full)
 
-    first, (second, reproducible), third = await asyncio.gather(
-        together(), _refit(desk, task, prepared, candidate, max(left(), spare), full=full), shuffled()
+    first, (second, reproducible), third = await together(
+        neighbours(), _refit(desk, task, prepared, candidate, max(left(), spare), full=full), shuffled()
     )
     return [first, second, (reproducible, []), third]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from state.errors import ArtifactMissing, NotFound
 from state.release import ReleaseMember
 from state.task import Prepared
 from tools.baselines import constant_oof
+from tools.blocking import in_thread, together
 from tools.finalfit import chosen_members
 from tools.leaks import run_leak_checks
 from tools.leaks.sanity import check_after_test, check_baseline
@@ -38,8 +38,8 @@ async def review_in_full(desk: Workbench, values: Mapping[str, Any]) -> dict[str
     chosen = chosen_members(candidates, best.id)
     members = [ReleaseMember.model_validate(one) for one in (values.get("inference") or {}).get("members", [])]
     _refuse_gaps(desk, prepared, [best, *(one for one, _ in chosen)], members)
-    (data_checks, findings), (trial_checks, more) = await asyncio.gather(
-        asyncio.to_thread(run_leak_checks, desk, task, prepared, profile, full=True),
+    (data_checks, findings), (trial_checks, more) = await together(
+        in_thread(run_leak_checks, desk, task, prepared, profile, full=True),
         run_trials(desk, task, prepared, chosen, members, full=True),
     )
     part, constant = load_scored(desk, best), constant_oof(desk, task, prepared)
@@ -50,7 +50,8 @@ async def review_in_full(desk: Workbench, values: Mapping[str, Any]) -> dict[str
     verdict = Verdict.model_validate(values["verdict"]) if values.get("verdict") else None
     ladder = values.get("ladder") or []
     if verdict is not None and verdict.test is not None and ladder:
-        after, told = check_after_test(task, best.score, verdict.test, float(ladder[0]["value"]))
+        looked = any(one.plan.rows for one, _ in chosen)
+        after, told = check_after_test(task, best.score, verdict.test, float(ladder[0]["value"]), looked=looked)
         checks, findings = [*checks, *after], [*findings, *told]
     return _stored(desk, best.id, checks, findings, time.monotonic() - began)
 
