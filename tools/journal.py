@@ -34,10 +34,11 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
+from state.errors import ModelwrightError
 from state.records import to_plain
+from tools.blocking import note_beside, seen_through
 from tools.catalogue import Catalogue, now
 from tools.crash import crash_point
 from tools.database import clean, pack
@@ -105,14 +106,18 @@ class Journal:
         while ahead := take_turn(scope, asyncio.current_task()):
             await asyncio.shield(asyncio.wrap_future(ahead))
         try:
-            stored = await _off_loop(self._begin, key, kind, intent)
+            try:
+                stored = await _off_loop(self._begin, key, kind, intent)
+            except asyncio.CancelledError as error:  # the row may say running already
+                await self._give_up(key, error)
+                raise
             if stored is not None:
                 return stored, True
             crash_point("before-effect")
             try:
                 result = _plain_result(await make())
             except BaseException as error:  # goes on: the row only remembers that this attempt gave nothing
-                await _off_loop(self._fail, key, error)
+                await self._give_up(key, error)
                 raise
             crash_point("after-effect")
             finished = await _off_loop(self._finish, key, result, keep)
@@ -207,10 +212,20 @@ class Journal:
     # ---- rows ----------------------------------------------------------------------------------------------
 
     def _begin(self, key: str, kind: str, intent: Result | None = None) -> Result | None:
-        """The stored result, or None and the row says running. One transaction, so a done row is never undone."""
-        with self.database.write(self.run_id) as db:
-            stored = self._stored(key)
-            if stored is None:
+        """The stored result, or None and the row says running.
+
+        Results are judged before the transaction, which may hash gigabytes while nobody else waits to write. It only makes
+        sure that no row was finished since, so that one that is whole is never undone.
+        """
+        packed = None if intent is None else pack(intent)
+        unusable: set[_Version] = set()
+        while True:
+            stored = self._stored(key, unusable)
+            if stored is not None:
+                return stored
+            with self.database.write(self.run_id) as db:
+                if not {_version(row) for row in self._done(key)} <= unusable:
+                    continue
                 db.execute(
                     "INSERT INTO journal (key, run_id, kind, state, attempt, intent, host, pid, created, started) "
                     "VALUES (:key, :run, :kind, 'running', 1, :intent, :host, :pid, :now, :now) "
@@ -221,28 +236,36 @@ class Journal:
                         "key": key,
                         "run": self.run_id,
                         "kind": kind,
-                        "intent": None if intent is None else pack(intent),
+                        "intent": packed,
                         "host": socket.gethostname(),
                         "pid": os.getpid(),
                         "now": now(),
                     },
                 )
-        return stored
+                return None
 
-    def _stored(self, key: str) -> Result | None:
-        rows = self.database.read(
-            "SELECT run_id, result, digest FROM journal WHERE key = ? AND state = 'done' AND (run_id = ? OR ?) "
-            "ORDER BY run_id = ? DESC, number",
-            [key, self.run_id, not self.fresh, self.run_id],
-        )
-        for row in rows:
+    def _stored(self, key: str, unusable: set[_Version] | None = None) -> Result | None:
+        """The first usable result. unusable: rows that were found to be none, which are not looked at again; gets more."""
+        unusable = set() if unusable is None else unusable
+        for row in self._done(key, "result"):
+            if _version(row) in unusable:
+                continue
             if not is_whole(row["result"], row["digest"]):
                 self.tell(f"damage: the journal's row {key} of run {row['run_id']} does not fit its digest; made again")
-                continue
-            result = _loaded(row["result"])
-            if self.intact is None or self.intact(result):
-                return result
+            else:
+                result = _loaded(row["result"])
+                if self.intact is None or self.intact(result):
+                    return result
+            unusable.add(_version(row))
         return None
+
+    def _done(self, key: str, *columns: str) -> list[dict[str, Any]]:
+        """The finished rows that may answer, in the order in which they are preferred."""
+        return self.database.read(
+            f"SELECT {', '.join(('number', 'run_id', 'attempt', 'digest', *columns))} FROM journal "  # noqa: S608 - our columns
+            "WHERE key = ? AND state = 'done' AND (run_id = ? OR ?) ORDER BY run_id = ? DESC, number",
+            [key, self.run_id, not self.fresh, self.run_id],
+        )
 
     def _finish(self, key: str, result: Result, keep: Judge | None) -> Result:
         text = pack(result)
@@ -250,6 +273,15 @@ class Journal:
         if not self._close(key, "done" if kept else "failed", text, None if kept else "the result was not kept"):
             return self._stored(key) or _loaded(text)
         return _loaded(text)
+
+    async def _give_up(self, key: str, error: BaseException) -> None:
+        """As `_fail`. A cancellation goes on as one also when the row cannot be written: left at running, as after a kill."""
+        try:
+            await _off_loop(self._fail, key, error)
+        except ModelwrightError as beside:
+            if not isinstance(error, asyncio.CancelledError):
+                raise
+            note_beside(error, [beside])
 
     def _fail(self, key: str, error: BaseException) -> None:
         self._close(key, "failed", None, clean(f"{type(error).__name__}: {error}")[:4000])
@@ -260,16 +292,25 @@ class Journal:
         Then this attempt has outlived the lock of its run, and whoever drives that now was quicker. What is done stays as
         it is: a checkpoint may rest on it.
         """
+        digest = None if result is None else _digest(result)
         with self.database.write(self.run_id) as db:
             written = db.execute(
                 "UPDATE journal SET state = ?, result = ?, digest = ?, error = ?, finished = ? "
                 "WHERE key = ? AND run_id = ? AND state <> 'done'",
-                [state, result, None if result is None else _digest(result), error, now(), key, self.run_id],
+                [state, result, digest, error, now(), key, self.run_id],
             )
             return bool(written.rowcount)
 
     def _scope(self, key: str) -> Scope:
         return str(self.database.place), self.run_id if self.fresh else "", key
+
+
+_Version = tuple[int, int, str]
+"""A finished row at one moment: its number, its attempt, its digest."""
+
+
+def _version(row: dict[str, Any]) -> _Version:
+    return row["number"], row["attempt"], str(row["digest"])
 
 
 def is_whole(result: str | None, digest: str | None) -> bool:
@@ -300,7 +341,5 @@ async def _off_loop(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        while not work.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([work])
+        await seen_through(work)
         raise
