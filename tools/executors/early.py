@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tools.executors.worker import Worker
+from tools.executors.worker import JobRefused, Worker
 from tools.home import home
 
 THREADS = 1
@@ -22,20 +22,28 @@ def early_worker() -> Iterator[None]:
     Writes the folder `cache` under MODELWRIGHT_HOME.
     """
     worker = Worker(home() / "cache", THREADS)
-    worker.start()
+    with suppress(JobRefused):  # the first job tries again, and says so
+        worker.start()
     _waiting.append(worker)
     try:
         yield
     finally:
-        if worker in _waiting:
-            _waiting.remove(worker)
+        if _taken(worker):
             worker.close()
 
 
 def take_worker(folder: Path, threads: int) -> Worker:
     """The warm parent that was started early, when it is of this kind; else a new one, not yet started."""
-    for worker in _waiting:
-        if worker.folder == folder and worker.threads == threads:
-            _waiting.remove(worker)
+    for worker in _waiting.copy():
+        if worker.folder == folder and worker.threads == threads and _taken(worker):
             return worker
     return Worker(folder, threads)
+
+
+def _taken(worker: Worker) -> bool:
+    """Whether it was still waiting; of several threads one gets it."""
+    try:
+        _waiting.remove(worker)
+    except ValueError:
+        return False
+    return True

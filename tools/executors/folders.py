@@ -20,7 +20,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,21 @@ class JobFolders:
 
         Attempts of dead owners without one are removed.
         """
-        for folder in filter(_is_attempt, _subfolders(self.root / key)):
+        try:
+            with self._moving():
+                names = sorted(
+                    entry.name for entry in os.scandir(self.root / key) if entry.is_dir(follow_symlinks=False)
+                )
+        except FileNotFoundError:
+            return
+        found = filter(_is_attempt, ((self.root / key / name) for name in names))
+        for folder in found:
             if self._is_owner_alive(folder.name.partition("-")[0]):
                 continue
             # Moved before it is looked at, see `claim`.
             try:
-                ours = self.claim(folder)
+                with self._moving():
+                    ours = self.claim(folder)
             except OSError:  # another executor was quicker
                 continue
             if not (ours / "collected.json").exists() and not is_usable(read_json(ours / "receipt.json"), key):
@@ -151,14 +160,25 @@ class JobFolders:
         Moved before it is looked at again, see `claim`: a keeper outlives its owner by a moment, and may have written its
         receipt since. Such an attempt gets its old name back, under which whoever asks for its key finds it.
         """
-        try:
+        with suppress(OSError), self._moving():  # else another executor was quicker
             ours = self.claim(folder)
-        except OSError:  # another executor was quicker
-            return
-        if self._is_spent(ours):
-            remove(ours)
-        else:
-            ours.rename(folder)
+            if self._is_spent(ours):
+                remove(ours)
+            else:
+                ours.rename(folder)
+
+    @contextmanager
+    def _moving(self) -> Iterator[None]:
+        """One at a time, whoever it is, moves the attempts of dead owners, or looks for them.
+
+        While a sweep holds one to look at it, whoever asks for its key would miss it, and run a finished job again.
+        """
+        handle = os.open(self.root, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def _is_spent(self, folder: Path) -> bool:
         keeps = any((folder / name).exists() for name in ("receipt.json", "collected.json", "log.txt"))

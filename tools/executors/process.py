@@ -16,6 +16,7 @@ import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,15 +28,18 @@ from tools.disk import RESERVE, full, is_tight, writing
 from tools.executors import collector
 from tools.executors.early import take_worker
 from tools.executors.folders import JobFolders, boot_id, is_usable, read_json, remove
-from tools.executors.worker import WorkerDied
+from tools.executors.worker import JobRefused, WorkerDied
 from tools.sandbox import checked_tier, choose_tier
 
 REPETITIONS = 3
-"""Times a job is repeated after a death by a signal we did not send."""
+"""Times a job is repeated after a death by a signal we did not send, or when the system gave no process for it."""
+_PAUSES = (0.5, 1.0, 2.0)
+"""Seconds before a job for which there was no process is tried again: others may have ended by then."""
 _PATIENCE_SECONDS = 120.0
 """Seconds beyond a job's own limit after which the warm parent counts as hung; its start is part of them."""
 _REMEMBERED = ("done", "error", "bad output")
 """Outcomes that tell about the program, and so are not to be found out twice."""
+_NO_ROOM = "this machine, or a limit on this user, allows no more processes, open files or memory"
 _LAST_LINES = 30
 _MOST_ERROR = 12_000
 _KEY = re.compile(r"[0-9A-Za-z_-]{1,128}")
@@ -50,7 +54,12 @@ class _Ticket:
         self.future: Future[Receipt] = Future()
         self.number: int | None = None
         """Its number at the warm parent while it runs there."""
-        self.cancelled = False
+        self.forsaken = threading.Event()
+        """Set when nobody waits for it any more."""
+
+    @property
+    def cancelled(self) -> bool:
+        return self.forsaken.is_set()
 
 
 class _Cancelled(Exception):
@@ -90,6 +99,7 @@ class ProcessExecutor:
         self._lock = threading.Lock()
         self._tickets: set[_Ticket] = set()
         self._threads: list[threading.Thread] = []
+        self._swept = False
         self._closed = False
         self._ended = threading.Event()
         """Set when closing is over."""
@@ -102,19 +112,30 @@ class ProcessExecutor:
         return self._tier
 
     def warm(self) -> None:
-        """Start the warm parent and the slots' threads, and sweep what dead executors left; waits for none of it."""
-        self.worker.start()
+        """Start the warm parent and the slots' threads, and sweep what dead executors left; waits for none of it.
+
+        Raises ModelwrightError when the system lets not even one thread begin.
+        """
+        with suppress(JobRefused):  # the first job tries again, and says so
+            self.worker.start()
         with self._lock:
-            if self._threads or self._closed:
+            if len(self._threads) == self.slots or self._closed:
                 return
             # Daemon threads: a process that forgets to close must still be able to end.
-            self._threads = [
-                threading.Thread(target=self._work, name=f"modelwright-slot-{number}", daemon=True)
-                for number in range(self.slots)
-            ]
-        threading.Thread(target=self._folders.sweep, name="modelwright-sweep", daemon=True).start()
-        for thread in self._threads:
-            thread.start()
+            if not self._swept:
+                with suppress(RuntimeError):  # then the next look sweeps
+                    threading.Thread(target=self._folders.sweep, name="modelwright-sweep", daemon=True).start()
+                    self._swept = True
+            while len(self._threads) < self.slots:
+                name = f"modelwright-slot-{len(self._threads)}"
+                thread = threading.Thread(target=self._work, name=name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    if self._threads:
+                        return  # so many slots for now
+                    raise ModelwrightError(f"no program can be started: {error}", hint=_NO_ROOM) from error
+                self._threads.append(thread)
 
     async def submit(self, job: Job, key: str) -> Receipt:
         """Run a job in isolation and return its receipt. Cancelling kills the job's whole process tree.
@@ -159,8 +180,9 @@ class ProcessExecutor:
             for _ in self._threads:
                 self._queue.put(None)
             self.worker.close()
+            # For as long as it takes: one may just be putting outputs into the store, and must not do so beside others.
             for thread in self._threads:
-                thread.join(timeout=5.0)
+                thread.join()
             self._folders.close()
         finally:
             self._ended.set()
@@ -187,7 +209,7 @@ class ProcessExecutor:
 
     def _cancel(self, ticket: _Ticket) -> None:
         with self._lock:
-            ticket.cancelled = True
+            ticket.forsaken.set()
             number = ticket.number
         ticket.future.cancel()
         if number is not None:
@@ -221,6 +243,8 @@ class ProcessExecutor:
             again = repetition < REPETITIONS and time.monotonic() - started < limit
             if raw["status"] == "signal" and again:
                 remove(folder)
+                if raw.get("refused"):
+                    ticket.forsaken.wait(_PAUSES[repetition])
                 continue
             return self._finish(ticket.job, ticket.key, folder, raw)
         raise AssertionError("the last repetition always returns")
@@ -237,6 +261,8 @@ class ProcessExecutor:
             raw = future.result(ticket.job.limits.seconds + _PATIENCE_SECONDS)
         except WorkerDied:
             raw = None
+        except JobRefused as refusal:
+            raw = {"status": "signal", "error": f"could not be started: {refusal}; {_NO_ROOM}", "refused": True}
         except FutureTimeout:  # the keeper's deadline is long past
             self.worker.abort()
             raw = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -19,10 +20,15 @@ from tools.sandbox import environment, library_paths
 _STARTS = 3
 """Warm parents in a row that may die before they are ready."""
 _LEAVE_SECONDS = 2.0
+_NO_PROCESS = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 
 
 class WorkerDied(Exception):
     """The warm parent ended while a job was with it; the job's processes are gone too."""
+
+
+class JobRefused(Exception):
+    """The system gave no process for a job: too many of them, or too little memory. The jobs that run go on."""
 
 
 class Worker:
@@ -45,7 +51,8 @@ class Worker:
     def start(self) -> None:
         """Start the warm parent when none lives. Does not wait until it is ready.
 
-        Raises ModelwrightError when it has died before it was ready several times in a row, with its last words.
+        Raises ModelwrightError when it has died before it was ready several times in a row, with its last words;
+        JobRefused when the system lets no process begin now.
         """
         with self._lock:
             if self._closed or self._process is not None:
@@ -59,26 +66,43 @@ class Worker:
             script = Path(__file__).with_name("zygote.py")
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process it belongs to
             # Not -I: it would ignore PYTHONHASHSEED, and sets of strings would be ordered anew in each build.
-            self._process = subprocess.Popen(
-                [sys.executable, "-s", "-P", "-B", str(script), str(os.getpid()), *library_paths()],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env=environment(self.folder, self.threads),
-                cwd=self.folder,
-                start_new_session=True,
-            )
-            threading.Thread(target=self._listen, args=(self._process,), name="modelwright-worker", daemon=True).start()
+            command = [sys.executable, "-s", "-P", "-B", str(script), str(os.getpid()), *library_paths()]
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    env=environment(self.folder, self.threads),
+                    cwd=self.folder,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                if error.errno not in _NO_PROCESS:
+                    raise
+                raise JobRefused(error.strerror or str(error)) from error
+            try:
+                threading.Thread(target=self._listen, args=(process,), name="modelwright-worker", daemon=True).start()
+            except RuntimeError as error:  # nobody would hear it
+                process.kill()
+                process.communicate()
+                raise JobRefused(str(error)) from error
+            self._process = process
 
     def run(self, folder: Path) -> tuple[int, Future[dict[str, Any] | None]]:
         """Hand over the job that lies in `folder`, described by its job.json; returns its number and a future receipt.
 
-        The future gives None when the job was killed or its keeper died, and raises WorkerDied.
+        The future gives None when the job was killed or its keeper died, and raises WorkerDied, or JobRefused when the
+        system gave no process for it.
         """
         with self._lock:
-            self.start()
             self._number += 1
             future: Future[dict[str, Any] | None] = Future()
+            try:
+                self.start()
+            except JobRefused as refusal:
+                future.set_exception(refusal)
+                return self._number, future
             if self._closed:
                 future.set_exception(WorkerDied("closed"))
                 return self._number, future
@@ -129,6 +153,8 @@ class Worker:
                     ready = True
                     self._failed_starts = 0
                     self.facts = message
+                elif message["event"] == "refused":
+                    self._settle(message["id"], JobRefused(message["error"]))
                 else:
                     self._settle(message["id"], message["receipt"])
         except BaseException:
@@ -139,11 +165,15 @@ class Worker:
             process.stdout.close()
             self._bury(ready)
 
-    def _settle(self, number: int, receipt: dict[str, Any] | None) -> None:
+    def _settle(self, number: int, end: dict[str, Any] | JobRefused | None) -> None:
         with self._lock:
             future = self._waiting.pop(number, None)
-        if future is not None:
-            future.set_result(receipt)
+        if future is None:
+            return
+        if isinstance(end, JobRefused):
+            future.set_exception(end)
+        else:
+            future.set_result(end)
 
     def _bury(self, was_ready: bool) -> None:
         """The warm parent has ended: tell everyone who waits; the next job starts a new one."""

@@ -7,6 +7,7 @@ no thread. Requests come as JSON lines on stdin, what happened goes as JSON line
     → {"do": "kill", "id"}
     ← {"event": "ready", "pid", "threads", "modules"}     the core libraries are in; the lazy ones follow while idle
     ← {"event": "done", "id", "receipt"}                   receipt is None when the job was killed or its keeper died
+    ← {"event": "refused", "id", "error"}                  the system gave no process for the job; the others go on
 
 At end of file on stdin, or when its parent is gone, it kills every job and exits.
 """
@@ -160,10 +161,23 @@ class Zygote:
         return True
 
     def _start(self, request: dict[str, Any]) -> None:
-        ours, theirs = socket.socketpair()
-        pid = os.fork()
+        try:
+            ours, theirs = socket.socketpair()
+            try:
+                pid = os.fork()
+            except OSError:
+                ours.close()
+                theirs.close()
+                raise
+        except OSError as error:
+            # Too many processes, or no memory for one more: that is this job's bad luck, and no reason to end the others.
+            self.tell(event="refused", id=request["id"], error=error.strerror or str(error))
+            return
         if pid == 0:
-            importlib.import_module(f"{WORKER}.keeper").keep(request["folder"], theirs)
+            try:
+                importlib.import_module(f"{WORKER}.keeper").keep(request["folder"], theirs)
+            finally:
+                os._exit(1)  # it never returns; whatever happened, a child must not serve its parent's requests
         theirs.close()
         self.jobs[request["id"]] = (pid, ours)
         self.reports[request["id"]] = b""
@@ -199,9 +213,15 @@ class Zygote:
         """Kill what a dead keeper left: its descendants are our children now, and ours are only keepers."""
         proctree = importlib.import_module(f"{WORKER}.proctree")
         keepers = {pid for pid, _ in self.jobs.values()}
-        for _ in range(200):
-            strays = [pid for pid in proctree.descendants(os.getpid()) if pid not in keepers]
-            kept = {pid for one in keepers for pid in proctree.descendants(one)}
+        for left in reversed(range(200)):
+            try:
+                strays = [pid for pid in proctree.descendants(os.getpid()) if pid not in keepers]
+                kept = {pid for one in keepers for pid in proctree.descendants(one)}
+            except OSError:  # no file may be opened now; but a program that nobody watches over must not be left
+                if not left:
+                    raise
+                time.sleep(0.005)
+                continue
             strays = [pid for pid in strays if pid not in kept]
             if not strays:
                 return
