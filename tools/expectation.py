@@ -34,9 +34,15 @@ def expect_sealed(
     """
     known = desk.log.candidates() if candidates is None else candidates
     numbers = choice_numbers(desk, task, prepared, best, known)
-    if prepared.sealed_rows:
+    if prepared.sealed_rows and not looked(known, best):  # a score on few rows says little of a fit on many
         numbers += _expected_numbers(desk, task, prepared, known[best], numbers)
     return numbers
+
+
+def looked(candidates: Mapping[str, Candidate], best: str) -> bool:
+    """Whether the chosen one, or a member of it, was scored after a first look at a part of the rows."""
+    members = [member.candidate for member in candidates[best].members] or [best]
+    return any(candidates[name].plan.rows for name in members)
 
 
 def choice_numbers(

@@ -22,7 +22,7 @@ from tools.several import prepared_values, target_columns
 from tools.timeline import infer_step
 
 LARGE = 100_000
-HUGE = 500_000
+HUGE = 200_000
 MOST_HELD_OUT = 50_000
 """Rows of a single hold-out."""
 _SEALING = 20_240_229

@@ -83,3 +83,19 @@ def test_a_test_far_from_the_estimate(name: str, kind: str, route: str | None) -
     assert checks[0].status == ("passed" if route is None else "found")
     assert bool(refusals(findings)) == (route == "reject")
     assert {one.route for one in findings} <= {"report", "ask", "reject"}
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_a_better_test_after_a_first_look(looked: bool) -> None:
+    """A model fitted on more rows than the look that was scored may well do better, which is no finding; worse is one."""
+    task, labels = framed("titanic")
+    values = good_guess(task, labels)
+    spoilt = values.copy()
+    spoilt[: len(values) // 3] = np.roll(spoilt[: len(values) // 3], 1, axis=0)
+    poor, good = scored(task, labels, spoilt), scored(task, labels, values)
+    constant = score(task.metric, labels, constant_predictions(task, labels, len(labels)), task.classes, task.positive)
+    better, found = check_after_test(task, poor, good, constant, looked=looked)
+    assert better[0].status == ("passed" if looked else "found")
+    assert bool(found) != looked
+    assert ("saw more rows" in better[0].detail) == looked
+    assert check_after_test(task, good, poor, constant, looked=looked)[0][0].status == "found"
