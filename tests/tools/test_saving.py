@@ -57,7 +57,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from tools.portable import allowed, ensembles
+from tools.portable import allowed, ensembles, saving
 from tools.portable.saving import load_model, save_model
 
 RNG = np.random.default_rng(0)
@@ -512,6 +512,21 @@ def test_equal_models_give_equal_files(tmp_path: Path) -> None:
     assert any(name.endswith(".skops") for name in names)
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes(), name
+
+
+def test_the_quick_way_to_save_gives_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is put together from inner functions of skops equals, byte for byte, what its public function makes."""
+    model = {
+        "table": skrub.TableVectorizer().fit(TABLE),
+        "steps": make_pipeline(StandardScaler(), QuantileTransformer(n_quantiles=10)).fit(TABLE[["number"]]),
+        "link": FunctionTransformer(np.log1p),
+    }
+    quick = save_model(model, tmp_path / "quick")
+    monkeypatch.setattr(saving, "_KNOWN_SKOPS", "another version")
+    assert save_model(model, tmp_path / "public") == quick
+    assert any(name.endswith(".skops") for name in quick["files"])
+    for name in quick["files"]:
+        assert (tmp_path / "quick" / name).read_bytes() == (tmp_path / "public" / name).read_bytes(), name
 
 
 # ---- vocabularies -------------------------------------------------------------------------------------------------
