@@ -60,7 +60,8 @@ async def reviewer(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         test, opening, predictions = await open_sealed_test(
             desk, task, prepared, members, state["best"], candidates, expected
         )
-        verdict = _after_the_test(desk, task, verdict, candidates, state["best"], test, opening, ladder)
+        more = looked(candidates, state["best"]) and any(member.fold is None for member in members)
+        verdict = _after_the_test(desk, task, verdict, candidates[state["best"]], test, opening, ladder, looked=more)
         test_predictions = desk.artifacts.put_array(predictions)
     else:
         test_predictions = None
@@ -302,20 +303,19 @@ def _after_the_test(
     desk: Workbench,
     task: Task,
     verdict: Verdict,
-    candidates: dict[str, Candidate],
-    best: str,
+    best: Candidate,
     test: Score | None,
     opening: dict[str, Any],
     ladder: list[dict[str, Any]],
+    *,
+    looked: bool,
 ) -> Verdict:
     """Add the test score. From here on the model is accepted or rejected, never sent back."""
     if test is None:
         return verdict.but(
             decision="reject", reason="the model gave invalid predictions for sealed rows", opening=opening
         )
-    checks, findings = check_after_test(
-        task, candidates[best].score, test, float(ladder[0]["value"]), looked=looked(candidates, best)
-    )
+    checks, findings = check_after_test(task, best.score, test, float(ladder[0]["value"]), looked=looked)
     for check in checks:
         desk.say("check", "reviewer", **check.plain())
     against = refusals(findings)

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from state.candidate import Attempt, Candidate, Outcome, Plan
+from state.jobs import Receipt
 from state.modeling import BranchState
+from state.profile import Profile
 from state.task import Prepared, Task
+from tools.costs import grown
 from tools.decisions import time_left
 from tools.search.early import cannot_win
 from tools.selection import at_rows, best_of
@@ -39,7 +42,7 @@ async def runner(state: BranchState, desk: Workbench) -> dict[str, Any]:
     if state.get("finished"):
         return {}
     plan = Plan.model_validate(desk.artifacts.get_json(state["plan"]))
-    task, prepared, _ = desk.framed(state["brief"])
+    task, prepared, profile = desk.framed(state["brief"])
     program = str(state["program"])
     run = await run_folds(
         desk,
@@ -70,7 +73,7 @@ async def runner(state: BranchState, desk: Workbench) -> dict[str, Any]:
         candidate = candidate.but(status="dropped", reason=run.stopped, fit_seconds=run.receipts[0].seconds)
     elif run.predictions and not run.problem:
         try:
-            candidate = _scored(desk, task, prepared, candidate, run)
+            candidate = _scored(desk, task, profile, prepared, candidate, run)
         except ValueError as undefined:
             candidate = candidate.but(reason=str(undefined))
     elif run.out_of_time:
@@ -152,7 +155,9 @@ def _attempt(state: BranchState, program: str, run: FoldRun) -> Attempt:
     )
 
 
-def _scored(desk: Workbench, task: Task, prepared: Prepared, candidate: Candidate, run: FoldRun) -> Candidate:
+def _scored(
+    desk: Workbench, task: Task, profile: Profile, prepared: Prepared, candidate: Candidate, run: FoldRun
+) -> Candidate:
     folds = sorted(run.predictions)
     part = pool(desk, prepared, run.predictions)
     good = [receipt for receipt in run.receipts if receipt.ok]
@@ -165,19 +170,21 @@ def _scored(desk: Workbench, task: Task, prepared: Prepared, candidate: Candidat
         score=score_of(desk, task, prepared, part, folds).plain(),
         oof=store_oof(desk, part),
         effective=merge_effective([receipt.result.get("effective") or {} for receipt in good]),
-        fit_seconds=_full_seconds(desk, prepared, candidate, float(np.mean([receipt.seconds for receipt in good]))),
+        fit_seconds=_full_seconds(desk, task, profile, prepared, candidate, good),
         predict_ms=float(np.median([receipt.result.get("predict_ms") or 0.0 for receipt in good])),
         model_bytes=max(int(receipt.result.get("model_bytes") or 0) for receipt in good),
         reason=reason,
     )
 
 
-def _full_seconds(desk: Workbench, prepared: Prepared, candidate: Candidate, mean: float) -> float:
+def _full_seconds(
+    desk: Workbench, task: Task, profile: Profile, prepared: Prepared, candidate: Candidate, good: list[Receipt]
+) -> float:
     """Seconds of a fold on all rows, as far as a first look tells; programs stop on time, so no more than half of what
     the search had left then."""
-    rows = candidate.plan.rows
-    if not rows:
+    mean = float(np.mean([receipt.seconds for receipt in good]))
+    if not candidate.plan.rows:
         return mean
     everything = len(desk.artifacts.get_frame(prepared.train_files[0]))
     left = time_left(desk, "look", {"candidate": candidate.id, "program": candidate.program}).search
-    return max(mean, min(mean * everything / rows, 0.5 * left))
+    return max(mean, min(mean * grown(candidate.plan, task, profile, everything), 0.5 * left))

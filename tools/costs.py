@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from state.candidate import Candidate
+from state.candidate import Candidate, Plan
 from state.profile import Profile
 from state.task import Task
 from tools.recipes.catalogue import RECIPES
@@ -105,6 +105,17 @@ def guess_of(recipe: str, params: Mapping[str, Any], task: Task, profile: Profil
     return known.seconds(task, sized) * _effort(params, variants[0].params if variants else {})
 
 
+def grown(plan: Plan, task: Task, profile: Profile, rows: int) -> float:
+    """Times as long as a first look's fold that one on `rows` rows takes: in the relation of the recipe's formula, or of the
+    rows for a program that follows none. 1 for a plan that is no first look."""
+    if not plan.rows:
+        return 1.0
+    if plan.recipe not in RECIPES:
+        return rows / plan.rows
+    whole, part = (guess_of(plan.recipe, plan.params, task, profile, rows=count) for count in (rows, plan.rows))
+    return whole / part
+
+
 def _effort(params: Mapping[str, Any], usual: Mapping[str, Any]) -> float:
     """How much more work these parameters are than the recipe's usual ones."""
     factor: float = 1.0
@@ -124,14 +135,15 @@ def _relation(one: object, other: object) -> float:
 
 
 def costs_of(task: Task, profile: Profile, tried: Sequence[Mapping[str, Any]]) -> Costs:
-    """The prediction after these candidates (as `PlanQuestion.tried` tells them), the oldest first."""
+    """The prediction after these candidates (as `PlanQuestion.tried` tells them), the oldest first.
+
+    Their `fit_seconds` are those of a fold on all rows, of a first look as far as it tells (see `grown`).
+    """
     return Costs(
         [
             Measured(
                 recipe=str(one.get("recipe", "")),
-                guess=guess_of(
-                    str(one.get("recipe", "")), one.get("params") or {}, task, profile, rows=int(one.get("rows") or 0)
-                ),
+                guess=guess_of(str(one.get("recipe", "")), one.get("params") or {}, task, profile),
                 seconds=float(one["fit_seconds"]),
             )
             for one in tried

@@ -14,9 +14,8 @@ from state.candidate import Candidate
 from state.profile import Profile
 from state.task import Prepared, Task
 from tools.budget import LEAST_RESERVED
-from tools.costs import guess_of
+from tools.costs import grown
 from tools.decisions import decide
-from tools.recipes.catalogue import RECIPES
 from tools.training import final_fit_seconds
 from tools.workbench import Workbench
 
@@ -68,18 +67,10 @@ def _seconds(
     desk: Workbench, task: Task, profile: Profile, chosen: Sequence[tuple[Candidate, float]], rows: int
 ) -> float:
     """Predicted wall seconds of fitting all of them on so many rows: what they took, in the relation of their formulas."""
-    return final_fit_seconds(desk, [_measured(desk, one) * _growth(task, profile, one, rows) for one, _ in chosen])
+    return final_fit_seconds(desk, [_measured(desk, one) * grown(one.plan, task, profile, rows) for one, _ in chosen])
 
 
 def _measured(desk: Workbench, one: Candidate) -> float:
     """Seconds of the fit itself, in the first fold it had."""
     first = desk.journal.result(one.attempts[-1].receipts[0]) if one.attempts else None
     return float(((first or {}).get("result") or {}).get("fit_seconds") or one.fit_seconds)
-
-
-def _growth(task: Task, profile: Profile, one: Candidate, rows: int) -> float:
-    seen = one.plan.rows or profile.rows
-    if one.plan.recipe not in RECIPES:
-        return rows / seen
-    fits = [guess_of(one.plan.recipe, one.plan.params, task, profile, rows=count) for count in (rows, seen)]
-    return fits[0] / fits[1]

@@ -34,7 +34,9 @@ SAVING = 0.8
 PATIENCE = 0.5
 """Share of the limit a fold may take, whatever is left of the search, while there is nothing to release yet."""
 MOST_RESERVED = 0.4
-"""Share of the limit that is kept back at most for final fits."""
+"""Share of the limit that is kept back at most for final fits, …"""
+RESERVED_FOR_LOOKS = 0.15
+"""… and while there are but first looks."""
 
 
 @dataclass
@@ -315,15 +317,16 @@ def load_scored(desk: Workbench, candidate: Candidate) -> OutOfFold:
 def reserve_final_fits(desk: Workbench, candidates: dict[str, Candidate]) -> None:
     """Keep time for the fits after the search: the likely members, each fitted for the sealed test and for the release.
 
-    After first looks alone it is one fit, as large as the time allows (tools/partfit.py). Told after every scored
-    candidate, so that the search ends while there is still time to release what it found.
+    After first looks alone it is one fit, as large as the time allows (tools/partfit.py), and less of it is kept: whoever
+    goes on with all rows needs no further fit. Told after every scored candidate, so that the search ends while there is
+    still time to release what it found.
     """
     able = [one for one in candidates.values() if one.usable and one.program]
     if able and all(one.plan.rows for one in able):
-        seconds = final_fit_seconds(desk, [max(map(refit_seconds, able))])
+        seconds, most = final_fit_seconds(desk, [max(map(refit_seconds, able))]), RESERVED_FOR_LOOKS
     else:
-        seconds = 2 * final_fit_seconds(desk, sorted(map(refit_seconds, able))[-LIKELY_MEMBERS:])
-    desk.budget.reserve(min(seconds, MOST_RESERVED * desk.budget.total))
+        seconds, most = 2 * final_fit_seconds(desk, sorted(map(refit_seconds, able))[-LIKELY_MEMBERS:]), MOST_RESERVED
+    desk.budget.reserve(min(seconds, most * desk.budget.total))
 
 
 def final_fit_seconds(desk: Workbench, costs: list[float]) -> float:

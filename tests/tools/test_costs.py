@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.recipe_cases import CASES
-from tools.costs import Costs, Measured, can_be_refitted, costs_of, folds_in_time, guess_of, wall_seconds
+from tools.costs import Costs, Measured, can_be_refitted, costs_of, folds_in_time, grown, guess_of, wall_seconds
 from tools.promises import Promises
 
 
@@ -70,6 +70,19 @@ def test_candidates_of_a_run_are_observations() -> None:
     guess = guess_of("boosting", params, case.task, case.profile)
     tried = [{"recipe": "boosting", "params": params, "fit_seconds": 5 * guess}, {"recipe": "linear", "fit_seconds": 0}]
     assert costs_of(case.task, case.profile, tried).of("boosting", guess).seconds > 1.5 * guess
+
+
+def test_a_first_look_is_carried_to_all_rows_once() -> None:
+    """What a candidate says of all rows is taken as such, whatever the look's own rows were; looks grow as formulas do."""
+    case = CASES["values"]()
+    plan = case.plan("boosting").but(rows=60)
+    guess = guess_of("boosting", plan.params, case.task, case.profile)
+    tried = [{"recipe": "boosting", "params": plan.params, "fit_seconds": guess, "rows": plan.rows}] * 9
+    assert costs_of(case.task, case.profile, tried).of("boosting", guess).seconds == pytest.approx(guess)
+    look = guess_of("boosting", plan.params, case.task, case.profile, rows=60)
+    assert look * grown(plan, case.task, case.profile, case.profile.rows) == pytest.approx(guess)
+    assert grown(plan.but(recipe="my own"), case.task, case.profile, 240) == 4
+    assert grown(plan.but(rows=0), case.task, case.profile, 240) == 1
 
 
 def test_all_folds_or_none() -> None:

@@ -50,7 +50,7 @@ async def review_in_full(desk: Workbench, values: Mapping[str, Any]) -> dict[str
     verdict = Verdict.model_validate(values["verdict"]) if values.get("verdict") else None
     ladder = values.get("ladder") or []
     if verdict is not None and verdict.test is not None and ladder:
-        looked = any(one.plan.rows for one, _ in chosen)
+        looked = any(one.plan.rows for one, _ in chosen) and any(member.fold is None for member in members)
         after, told = check_after_test(task, best.score, verdict.test, float(ladder[0]["value"]), looked=looked)
         checks, findings = [*checks, *after], [*findings, *told]
     return _stored(desk, best.id, checks, findings, time.monotonic() - began)
