@@ -121,7 +121,10 @@ def check_after_test(
     looked: the estimate is of a first look, and the tested model was fitted on more rows.
     """
     useless = not task.metric.better(test.value, constant)
-    results = [_gap(task, estimate, test, useless=useless, looked=looked), _against_constant(test, constant, useless=useless)]
+    results = [
+        _gap(task, estimate, test, useless=useless, looked=looked),
+        _against_constant(test, constant, useless=useless),
+    ]
     return [check for check, _ in results], [finding for _, findings in results for finding in findings]
 
 
