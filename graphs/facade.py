@@ -92,7 +92,8 @@ class Model:
             if len(kinds) == 1 and (kind := kinds.pop()):
                 values.setdefault("kind", kind)
         if self.input_schema:
-            train = _narrowed(train, self.input_schema, list(self.output_schema) or values.get("target") or "")
+            target, asked_by = list(self.output_schema) or values.get("target") or "", "output_schema"
+            train = _narrowed(train, self.input_schema, target, asked_by if self.output_schema else "target")
         if test is not None:
             values["test_data"] = _test_path(test)
         listeners = [*callbacks, *([_talk(chain_of_thought)] if verbose or chain_of_thought else [])]
@@ -272,10 +273,11 @@ def _kind_of(kind: str, *, several: bool) -> str:
     return {"regression": "multiregression", "binary": "multilabel"}.get(found, "") if several else found
 
 
-def _narrowed(data: Any, schema: Mapping[str, str], target: str | Sequence[str]) -> Any:
+def _narrowed(data: Any, schema: Mapping[str, str], target: str | Sequence[str], asked_by: str) -> Any:
     """The table with the columns of the schema and the targets only. Raises InputError naming those it lacks.
 
-    target: a column, several as a list or as one text with commas, or "" when it is still to be guessed.
+    target: a column, several as a list or as one text with commas, or "" when it is still to be guessed. asked_by: the
+    argument that named it.
     """
     from tools.intake.table import open_table, table_from_frame
     from tools.several import asked_targets
@@ -290,7 +292,7 @@ def _narrowed(data: Any, schema: Mapping[str, str], target: str | Sequence[str])
             [
                 Problem(
                     f"there is no column {name!r}",
-                    where=f"{table.where}, {'output_schema' if name in targets else 'input_schema'}",
+                    where=f"{table.where}, {asked_by if name in targets else 'input_schema'}",
                     cure=f"the columns are {listed}",
                 )
                 for name in missing

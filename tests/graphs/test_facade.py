@@ -232,4 +232,4 @@ def test_several_targets_beside_an_input_schema(target: Any, home: Path, monkeyp
     assert set(more["frame"].frame.columns) == {"area", "price", "year"}
     with pytest.raises(modelwright.InputError, match="there is no column 'stairs'") as caught:
         model.build([houses()], target=["price", "year", "stairs"])
-    assert len(caught.value.problems) == 1
+    assert [problem.where for problem in caught.value.problems] == ["the DataFrame, target"]
