@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-RESERVED_SHARE = 0.15
+RESERVED_SHARE = 0.12
 """Most of the limit kept back for review, packaging and report, …"""
 RESERVED_SECONDS = 60.0
 """… which take no longer than this however long the limit is."""
