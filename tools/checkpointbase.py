@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,7 @@ from langgraph.checkpoint.base import id as checkpoint_ids
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from state.errors import StoreError, VersionMismatch
+from tools.blocking import in_thread
 from tools.fingerprint import GraphIdentity, Shape, differences, newer_packages, older_packages
 from tools.places import Place
 
@@ -106,6 +108,8 @@ class GraphGuard(Bindable):
 
     place: Place
     loop: asyncio.AbstractEventLoop
+    alone: Callable[[str], AbstractAsyncContextManager[None]] | None = None
+    """Holds a thread's run while it is changed to be gone on with. None where whoever opened the saver drives the run."""
 
     async def acheck_graph(self, thread: str) -> None:
         """Do now what the first step would: bring the thread up to the bound graph.
@@ -137,8 +141,9 @@ class GraphGuard(Bindable):
             await self._migrate(thread, version, recorded)
             return True
         if recorded is not None and (newer := newer_packages(recorded.packages, self.graph.packages)):
-            await self._record_packages(version)
-            await self._tell(f"going on with upgraded packages: {', '.join(newer)}")
+            async with self._held(thread):
+                await self._record_packages(version)
+                await self._tell(f"going on with upgraded packages: {', '.join(newer)}")
         return False
 
     async def _migrate(self, thread: str, version: str, recorded: Recorded | None) -> None:
@@ -148,7 +153,12 @@ class GraphGuard(Bindable):
         steps = way(self.migrations, version, self.graph.version)
         if steps is None:
             raise mismatch(self.place, thread, version, recorded, self.graph)
-        await asyncio.to_thread(migrate_thread, self.place, thread, steps, self.graph)
+        async with self._held(thread):
+            await in_thread(migrate_thread, self.place, thread, steps, self.graph)
+
+    def _held(self, thread: str) -> AbstractAsyncContextManager[None]:
+        """Around changes that are made before the first step, which takes the run's lock, has begun."""
+        return nullcontext() if self.alone is None else self.alone(thread)
 
     def _check_parent(self, thread: str, version: str | None) -> None:
         """Refuse to write a checkpoint upon one of another graph."""
@@ -165,7 +175,7 @@ class GraphGuard(Bindable):
             finally:
                 log.close()
 
-        await asyncio.to_thread(note)
+        await in_thread(note)
 
     # ---- the methods without an a, which LangGraph's async savers offer to other threads ------------------------
 

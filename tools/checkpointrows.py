@@ -27,10 +27,10 @@ from tools.places import Place as Where
 from tools.threadsql import COLUMNS, WRITE_COLUMNS, make_tables
 
 if TYPE_CHECKING:
-    from tools.database import Writer
+    from tools.database import AnyDatabase, Writer
 
 __all__ = ["Place", "Row", "ThreadRows", "check_thread", "copy_thread", "has_database", "read_thread", "salvage_thread"]
-__all__ += ["remove_thread", "threads_made_by", "write_thread"]
+__all__ += ["refuse_taken", "remove_thread", "taken", "threads_made_by", "write_thread"]
 
 _BLOBS = {"checkpoints": "checkpoint", "writes": "value"}
 
@@ -204,14 +204,27 @@ def remove_thread(db: Writer, place: Where, thread: str) -> None:
 def copy_thread(source: Where, thread: str, place: Where, target: str) -> None:
     """Copy a thread's rows to another database, which must hold none of the target's. All or none."""
     if has_database(place):
-        raise UsageError(f"thread {target!r} holds checkpoints already", hint="copy to an id that is not in use")
+        raise taken(target)
     rows = read_thread(source, thread)
     database = open_database(place, "run")
     try:
         with database.write() as db:
+            refuse_taken(database, target)
             write_thread(db, place, rows.moved_to(target))
     finally:
         database.close()
+
+
+def refuse_taken(database: AnyDatabase, thread: str) -> None:
+    """Raise UsageError when a thread has checkpoints. Inside a transaction, where nobody can write them after this look."""
+    sql = "SELECT 1 AS found FROM checkpoints WHERE thread_id = ? LIMIT 1"
+    if database.has_table("checkpoints") and database.read(sql, [thread]):
+        raise taken(thread)
+
+
+def taken(thread: str) -> UsageError:
+    """The error for a copy to a thread that is there already."""
+    return UsageError(f"thread {thread!r} holds a run already", hint="copy to an id that is not in use")
 
 
 def threads_made_by(invocations: Collection[str]) -> list[tuple[Where, str]]:

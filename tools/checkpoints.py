@@ -39,6 +39,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.checkpoint.sqlite.utils import load_pending_writes, search_where
 
+from tools.blocking import in_thread
 from tools.checkpointbase import (
     GraphGuard,
     Newest,
@@ -127,9 +128,10 @@ class RunSaver(GraphGuard, AsyncSqliteSaver):
             return None
         if self.graph is not None and driving(config):
             if found[0]["digest"] is None and not namespace:
-                await self._tell(
-                    "checkpoints of an earlier version have no checksum; those written from now on have one"
-                )
+                async with self._held(thread):
+                    await self._tell(
+                        "checkpoints of an earlier version have no checksum; those written from now on have one"
+                    )
             if await self._agree(thread, version_of(found[0]["graph"], found[1].checkpoint["channel_values"])):
                 found = await self._found(thread, namespace, wanted)
                 assert found is not None
@@ -211,7 +213,7 @@ class RunSaver(GraphGuard, AsyncSqliteSaver):
             async with self.lock:
                 there = list(await self.conn.execute_fetchall(TABLES_THERE))
             if tables_missing(str(self.path), {row[0] for row in there}):
-                await asyncio.to_thread(_in_one_transaction, self.path, make_tables)
+                await in_thread(_in_one_transaction, self.path, make_tables)
         await super().setup()
 
     async def aput(
@@ -339,7 +341,7 @@ class RunSaver(GraphGuard, AsyncSqliteSaver):
         """Carry out work on the file, all or none, off the loop."""
         await self.setup()
         async with self.lock:
-            await asyncio.to_thread(_in_one_transaction, self.path, work)
+            await in_thread(_in_one_transaction, self.path, work)
 
 
 _PENDING = ("task_id", "channel", "type", "value", "task_path", "idx")
@@ -393,7 +395,7 @@ async def _open_shared(place: Schema) -> AsyncIterator[PostgresRunSaver]:
 
 @asynccontextmanager
 async def _open_file(place: Path) -> AsyncIterator[RunSaver]:
-    await asyncio.to_thread(create, place, "run")
+    await in_thread(create, place, "run")
     await asyncio.to_thread(check_format, place, "run")
     async with aiosqlite.connect(place, timeout=BUSY_SECONDS, isolation_level=None) as connection:
         await connection.execute("PRAGMA synchronous=FULL")

@@ -27,12 +27,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from state.errors import NotFound, UsageError
+from state.errors import NotFound
 from state.records import canonical_json
 from state.settings import Settings
 from tools.artifacts import ArtifactStore
 from tools.catalogue import Catalogue, RunRow, now
-from tools.checkpointrows import Place, Row, ThreadRows, has_database, read_thread, write_thread
+from tools.checkpointrows import (
+    Place,
+    Row,
+    ThreadRows,
+    has_database,
+    read_thread,
+    refuse_taken,
+    taken,
+    write_thread,
+)
 from tools.conversions import PREFIX
 from tools.crash import crash_point
 from tools.database import pack
@@ -188,11 +197,12 @@ def copy_run(catalogue: Catalogue, run: RunRow, target: str) -> None:
     Writes what `create_fork` writes. Raises UsageError when the target holds a run.
     """
     if has_database(run_place(target)):
-        raise UsageError(f"thread {target!r} holds a run already", hint="copy to an id that is not in use")
+        raise taken(target)
     rows = read_thread(run_place(run.id), run.id)
     source, log = open_run_log(run.id), open_run_log(target)
     try:
         with log.database.write() as db:
+            refuse_taken(log.database, target)
             write_thread(db, run_place(target), _named(rows, {run.id: target}).moved_to(target))
             for table, copied in source.rows().items():
                 db.insert_many(table, copied)

@@ -2,6 +2,9 @@
 
 So a run begun in Studio is answered from the command line, and the other way round, and the server's death loses no
 checkpoint. Threads of a server are UUIDs, and so are runs: a thread's id is the id of the run it holds.
+
+Each write holds the thread's run: with the steps that drive it in this process, or by itself where none does
+(tools/drivers.py). So a write that was begun has the run to the end, and one beside another process's driver is refused.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -21,10 +24,11 @@ from langgraph.checkpoint.base import (
 )
 
 from state.errors import NotFound
-from tools.checkpointbase import Bindable
+from tools.blocking import in_thread
+from tools.checkpointbase import Bindable, GraphGuard
 from tools.checkpointrows import copy_thread, has_database, threads_made_by
 from tools.checkpoints import RunSaver, StrictSerializer, open_existing_saver, open_saver
-from tools.drivers import check_driver, drive_run, driver_of
+from tools.drivers import write_beside
 from tools.forking import copy_run
 from tools.home import home
 from tools.places import Place, run_place
@@ -33,6 +37,8 @@ from tools.store import open_catalogue
 
 if TYPE_CHECKING:
     from tools.postgres.saver import PostgresRunSaver
+
+S = TypeVar("S", bound=GraphGuard)
 
 
 class HomeSaver(Bindable, BaseCheckpointSaver[str]):
@@ -79,30 +85,27 @@ class HomeSaver(Bindable, BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        source = metadata.get("source", "")
-        async with _written(config, alone=source == "update"), self._opened(await _place(config)) as saver:
-            if source in {"update", "fork"}:
+        async with _written(_thread(config)), self._opened(await _place(config)) as saver:
+            if metadata.get("source") in {"update", "fork"}:
                 await _follow(saver, config, checkpoint)
             return await saver.aput(config, checkpoint, metadata, new_versions)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        async with _written(config), self._opened(await _place(config)) as saver:
+        async with _written(_thread(config)), self._opened(await _place(config)) as saver:
             await saver.aput_writes(config, writes, task_id, task_path)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete a thread's checkpoints. The run's log, report and release stay."""
-        config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
-        async with _written(config), self._existing(config) as saver:
+        async with self._changed(thread_id) as saver:
             if saver is not None:
                 await saver.adelete_thread(thread_id)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Delete checkpoints that no resume needs, each thread's in its own database. See `RunSaver.aprune`."""
         for thread_id in thread_ids:
-            config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
-            async with _written(config), self._existing(config) as saver:
+            async with self._changed(thread_id) as saver:
                 if saver is not None:
                     await saver.aprune([thread_id], strategy=strategy)
 
@@ -112,26 +115,42 @@ class HomeSaver(Bindable, BaseCheckpointSaver[str]):
         Of a thread that holds no run of ours the checkpoints are copied. Raises NotFound when there is nothing to be
         copied, UsageError when the target is taken.
         """
-        await asyncio.to_thread(_copy, str(source_thread_id), str(target_thread_id))
+        source, target = str(source_thread_id), str(target_thread_id)
+        async with _written(target):
+            await in_thread(_copy, source, target)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints that these invocations of the graph made, in whichever run's database they lie."""
         wanted = [str(run) for run in run_ids]
-        for place, thread in await asyncio.to_thread(threads_made_by, wanted):
-            config: RunnableConfig = {"configurable": {"thread_id": thread}}
-            async with _written(config), self._opened(place) as saver:
-                await saver.adelete_for_runs(wanted)
+        for _, thread in await asyncio.to_thread(threads_made_by, wanted):
+            async with self._changed(thread) as saver:
+                if saver is not None:
+                    await saver.adelete_for_runs(wanted)
 
     @asynccontextmanager
     async def _opened(self, place: Place) -> AsyncIterator[RunSaver | PostgresRunSaver]:
         async with open_saver(place) as saver:
-            yield saver.bind(self.graph, self.migrations)
+            yield self._bound(saver)
 
     @asynccontextmanager
     async def _existing(self, config: RunnableConfig) -> AsyncIterator[RunSaver | PostgresRunSaver | None]:
         """The saver of a thread that has a database; looking at another one creates nothing."""
         async with open_existing_saver(await _place(config)) as saver:
-            yield None if saver is None else saver.bind(self.graph, self.migrations)
+            yield None if saver is None else self._bound(saver)
+
+    @asynccontextmanager
+    async def _changed(self, thread: str) -> AsyncIterator[RunSaver | PostgresRunSaver | None]:
+        """As `_existing`, and the run is held; a thread that is not there is not held either, which would leave a trace."""
+        if not await in_thread(has_database, await in_thread(run_place, str(thread))):
+            yield None
+            return
+        async with _written(str(thread)), self._existing({"configurable": {"thread_id": thread}}) as saver:
+            yield saver
+
+    def _bound(self, saver: S) -> S:
+        saver.bind(self.graph, self.migrations)
+        saver.alone = _written
+        return saver
 
 
 def _copy(source: str, target: str) -> None:
@@ -149,21 +168,18 @@ def _copy(source: str, target: str) -> None:
 
 
 @asynccontextmanager
-async def _written(config: RunnableConfig, *, alone: bool = False) -> AsyncIterator[None]:
-    """Around a write to a thread. Raises RunHeld, before anything is written, while another process drives its run.
+async def _written(thread: str) -> AsyncIterator[None]:
+    """Around a write to a thread, which holds its run. Raises RunHeld, before anything is written, while another process
+    drives it.
 
-    alone: hold the run for the write when nobody drives it. Not for what a run writes itself: its first step takes the
-    run's lock while its input is still being stored.
+    However the caller is cancelled, what was taken is freed.
     """
-    thread = _thread(config)
-    await asyncio.to_thread(check_driver, thread)
     held = ExitStack()
-    if alone and await asyncio.to_thread(driver_of, thread) is None:
-        await asyncio.to_thread(held.enter_context, drive_run(thread))
     try:
+        await in_thread(held.enter_context, write_beside(thread))
         yield
     finally:
-        await asyncio.to_thread(held.close)
+        await in_thread(held.close)
 
 
 async def _follow(saver: RunSaver | PostgresRunSaver, config: RunnableConfig, checkpoint: Checkpoint) -> None:
@@ -174,7 +190,7 @@ async def _follow(saver: RunSaver | PostgresRunSaver, config: RunnableConfig, ch
     newest = await saver.aget_tuple({"configurable": {"thread_id": place["thread_id"], "checkpoint_ns": ""}})
     if newest is not None and newest.checkpoint["id"] > place["checkpoint_id"]:
         version = checkpoint["channel_values"].get("candidates_version") or 0
-        await asyncio.to_thread(take_back, _thread(config), version)
+        await in_thread(take_back, _thread(config), version)
 
 
 async def _place(config: RunnableConfig) -> Place:

@@ -1,7 +1,10 @@
 """One process at a time drives a run: a lock the kernel holds for us, and frees when we die, `kill -9` included.
 
 The lock is `flock` on `run.lock` in the run's folder. The file also says who holds it, for people; only the kernel's
-lock decides. Children never hold it: the descriptor is closed on exec, and after a bare fork.
+lock decides, and whether it is ours is known from our own descriptors: a container has processes of the same number, on a
+host of the same name, as the next one. Children never hold it: the descriptor is closed on exec, and after a bare fork.
+
+Who only writes something beside a driver (tools/homesaver.py) holds it briefly, and others wait for that.
 """
 
 from __future__ import annotations
@@ -23,24 +26,44 @@ from tools.home import private_folder
 
 LOCK_FILE = "run.lock"
 
+BRIEF_SECONDS = 20.0
+"""How long a driver waits for somebody who holds the lock briefly. A write to the run's database waits for others, too."""
+
 _held: set[int] = set()
-"""Descriptors of locks this process holds."""
+"""Descriptors of locks this process holds, or is about to."""
+_locked: set[int] = set()
+"""Those it holds."""
+
+
+class RunLock:
+    """A run's lock, held by this process."""
+
+    def __init__(self, handle: int, path: Path) -> None:
+        self.handle = handle
+        self.path = path
+
+    def say(self, *, briefly: bool) -> None:
+        """Write down who holds the lock, and whether for a moment only."""
+        facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": now()}
+        with writing(self.path):
+            _write(self.handle, {**facts, "brief": True} if briefly else facts)
 
 
 @contextmanager
-def hold_run(run_folder: Path) -> Iterator[None]:
+def hold_run(run_folder: Path, *, briefly: bool = False) -> Iterator[RunLock]:
     """Drive a run: hold its lock for the whole block. Writes `run.lock`; creates the folder if it is not there.
 
-    Raises RunHeld at once, naming pid, host and time, when another process (or another part of this one) drives the
-    run. StoreError when the file system cannot lock.
+    briefly: not to drive it, only for a moment. Raises RunHeld, naming pid, host and time, when another process (or another
+    part of this one) drives the run: at once, but for somebody who holds it briefly it waits. StoreError when the file
+    system cannot lock.
     """
     path = run_folder / LOCK_FILE
     handle = _taken(path)
     try:
-        with writing(path):
-            _write(handle, {"pid": os.getpid(), "host": socket.gethostname(), "since": now()})
+        lock = RunLock(handle, path)
+        lock.say(briefly=briefly)
         try:
-            yield
+            yield lock
         finally:
             if handle in _held:
                 os.ftruncate(handle, 0)
@@ -49,7 +72,10 @@ def hold_run(run_folder: Path) -> Iterator[None]:
 
 
 def holder(run_folder: Path) -> dict[str, Any] | None:
-    """Who drives a run now: {pid, host, since}, empty when it has not said so yet; None when nobody does."""
+    """Who drives a run now: {pid, host, since}, empty when it has not said so yet; None when nobody does.
+
+    With `brief` among the facts it is held for a moment only.
+    """
     path = run_folder / LOCK_FILE
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -89,6 +115,7 @@ def _taken(path: Path) -> int:
 def _free(handle: int) -> None:
     if handle in _held:  # not in a forked child, where it is closed already
         _held.discard(handle)
+        _locked.discard(handle)
         # Closing alone would not free it as long as a child, forked a moment ago, has not closed its copy yet.
         with suppress(OSError):  # on a file system that cannot lock there is nothing to free
             fcntl.flock(handle, fcntl.LOCK_UN)
@@ -97,12 +124,17 @@ def _free(handle: int) -> None:
 
 def _lock(handle: int, path: Path) -> None:
     try:
-        for _ in range(10):  # `holder` looks through a shared lock for a moment; that is no driver
-            with suppress(BlockingIOError):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            time.sleep(0.02)
-        raise _held_by(_read(handle), path)
+        give_up = time.monotonic() + BRIEF_SECONDS
+        while True:
+            for _ in range(10):  # `holder` looks through a shared lock for a moment; that is no driver
+                with suppress(BlockingIOError):
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _locked.add(handle)
+                    return
+                time.sleep(0.02)
+            facts = _read(handle)
+            if not facts.get("brief") or time.monotonic() > give_up:
+                raise _held_by(facts, path, is_ours=_is_ours(handle))
     except OSError as error:
         raise StoreError(
             f"the file system cannot lock {str(path)!r}: {error.strerror}",
@@ -110,10 +142,18 @@ def _lock(handle: int, path: Path) -> None:
         ) from error
 
 
-def _held_by(facts: dict[str, Any], path: Path) -> RunHeld:
+def _is_ours(handle: int) -> bool:
+    """Whether another descriptor of this very process holds the lock of the same file."""
+    with suppress(OSError):  # one that was closed just now holds nothing any more
+        mine = os.fstat(handle)
+        return any(os.path.samestat(mine, os.fstat(one)) for one in _locked.copy())
+    return False
+
+
+def _held_by(facts: dict[str, Any], path: Path, *, is_ours: bool) -> RunHeld:
     pid, host, since = facts["pid"], facts["host"], facts["since"]
     who = f"process {pid} on {host} since {since}" if pid else "another process"
-    if pid == os.getpid() and host == socket.gethostname():
+    if is_ours:
         hint = "this very process drives it already: let that finish, or pause it"
     elif host and host != socket.gethostname():
         hint = f"wait until it ends, or end it on {host} with `kill {pid}` and run the command again"
@@ -146,6 +186,7 @@ def _forget_after_fork() -> None:
         with suppress(OSError):
             os.close(handle)
     _held.clear()
+    _locked.clear()
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tools.checkpointbase import VERSION_CHANNEL
+from tools.checkpointbase import VERSION_CHANNEL, version_of
 from tools.checkpointrows import ThreadRows, read_thread, remove_thread, write_thread
 from tools.checksums import Row
 from tools.fingerprint import GraphIdentity
@@ -201,6 +201,8 @@ def migrate_thread(place: Place, thread: str, migrations: Sequence[Migration], g
     try:
         with log.database.write() as db:
             rows = read_thread(place, thread)
+            if _version(rows) != migrations[0].before:
+                return  # whoever was quicker has done it
             for migration in migrations:
                 rows = migrated(rows, migration)
             shape, packages = (json.dumps(value, ensure_ascii=False) for value in (graph.shape, graph.packages))
@@ -218,6 +220,12 @@ def migrate_thread(place: Place, thread: str, migrations: Sequence[Migration], g
                 log.add_event("migrated", "", f"brought up to today's graph: {migration.reason}", facts)
     finally:
         log.close()
+
+
+def _version(rows: ThreadRows) -> str | None:
+    """The graph of a thread's newest state."""
+    place = rows.newest_place()
+    return None if place is None else version_of(rows.checkpoints[place].get("graph"), rows.values(place))
 
 
 def migrated(rows: ThreadRows, migration: Migration) -> ThreadRows:

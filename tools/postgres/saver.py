@@ -13,7 +13,6 @@ What tools/checkpoints.py says of files holds here, by other means:
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -36,6 +35,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
 from state.errors import UsageError
+from tools.blocking import in_thread
 from tools.checkpointbase import (
     GraphGuard,
     Newest,
@@ -229,7 +229,7 @@ class PostgresRunSaver(GraphGuard, AsyncPostgresSaver):
             (told,) = await self._fetched("SELECT max(version) AS version FROM format", [])
             if ready["ours"] == 2 and ready["whole"] and told["version"] == FORMATS["run"]:
                 return
-        await asyncio.to_thread(_in_one_transaction, self.schema, make_tables)
+        await in_thread(_in_one_transaction, self.schema, make_tables)
 
     async def aput(
         self,
@@ -381,7 +381,7 @@ class PostgresRunSaver(GraphGuard, AsyncPostgresSaver):
     async def _work(self, work: Callable[[Writer], None]) -> None:
         """Carry out work on the schema, all or none, off the loop."""
         async with self.lock:
-            await asyncio.to_thread(_in_one_transaction, self.schema, work)
+            await in_thread(_in_one_transaction, self.schema, work)
 
 
 def _in_one_transaction(place: Schema, work: Callable[[Writer], None]) -> None:
