@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,15 @@ async def publish_release(
     )
 
 
+def _cautions(members: Iterable[ReleaseMember], prepared: Prepared) -> list[str]:
+    """What a reader must know of how the model was fitted."""
+    rows = sorted({member.rows for member in members if member.rows})
+    if not rows:
+        return []
+    told = " and ".join(f"{one:,}" for one in rows)
+    return [f"The model was fitted on {told} of {prepared.rows:,} rows: the time limit had no room for more."]
+
+
 def _release_facts(
     desk: Workbench,
     state: ModelingState,
@@ -141,7 +150,10 @@ def _release_facts(
         versions=library_versions(),
         baselines=[Baseline(name=step["name"], score=step["value"]) for step in state.get("ladder", [])],
         checks=verdict.checks,
-        limits=[finding.text for finding in verdict.findings if finding.severity != "info"],
+        limits=[
+            *(finding.text for finding in verdict.findings if finding.severity != "info"),
+            *_cautions(members, prepared),
+        ],
     )
 
 
@@ -228,6 +240,7 @@ def write_run_report(
             baselines=state.get("ladder", []),
             segments=appraisal.segments,
             calibrations=appraisal.calibrations,
+            cautions=_cautions(map(ReleaseMember.model_validate, state["inference"]["members"]), prepared),
             numbers=collect_numbers(candidates, desk.log.events()),
             answers=[
                 {"gate": event["data"]["gate"], "time": event["time"], "text": _answer_text(event["data"]["answer"])}

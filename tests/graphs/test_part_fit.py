@@ -36,6 +36,9 @@ def test_after_first_looks_alone(home: Path, monkeypatch: pytest.MonkeyPatch, pa
     assert len(np.unique(places)) == len(places)
     card = (Path(run.summary["folder"]) / "MODEL_CARD.md").read_text()
     assert f"fitted on {len(places)} rows (those outside the test set that the time limit had room for)" in card
+    caution = f"The model was fitted on {len(places)} of 192 rows: the time limit had no room for more."
+    assert caution in card
+    assert caution in Path(run.summary["report"]).read_text()
     notes = " ".join(str(event.get("text", "")) for event in run.log())
     told = "fitted on 150 of" if part else "no time to fit more rows than the first look had"
     assert told in notes
