@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -148,3 +149,28 @@ def test_a_lost_connection_in_the_middle_leaves_no_half_artifact(
     monkeypatch.setattr(module, "_batches", batches)
     ref = one.put(b"y" * 10_000)
     one.check(ref)
+
+
+def test_what_another_thread_fetched_meanwhile_is_left_alone(machines: list[PostgresArtifacts]) -> None:
+    """Two jobs need the same file at once: the one that comes second does not take away what the first is copying."""
+    one, other = machines
+    ref = one.put_text("needed twice")
+    path = other.cache._path(ref)
+    late = threading.Thread(target=lambda: other.get(ref).close())
+    looked = threading.Event()
+    check = other.cache.check
+
+    def looks(reference: str) -> None:
+        try:
+            check(reference)
+        finally:
+            looked.set()
+
+    other.cache.check = looks  # type: ignore[method-assign]  # only to know when it has looked
+    with other._session.lock:
+        late.start()
+        assert looked.wait(600)
+        first = other.get(ref)
+    late.join()
+    with first:  # open, so that its number is not given to another file
+        assert os.path.samestat(os.fstat(first.fileno()), path.stat())

@@ -56,8 +56,10 @@ class PostgresArtifacts(Conversions):
         check_reference(ref)
         try:
             self.cache.check(ref)
-        except (ArtifactMissing, ArtifactDamaged):
+        except ArtifactMissing:
             self._fetch(ref)
+        except ArtifactDamaged:
+            self._fetch(ref, instead=True)
         return self.cache.get(ref)
 
     def has(self, ref: str) -> bool:
@@ -136,12 +138,17 @@ class PostgresArtifacts(Conversions):
                 for rows in _batches(ref, stream):
                     cursor.executemany("INSERT INTO artifact_chunks VALUES (%s, %s, %s, %s)", rows)
 
-    def _fetch(self, ref: str) -> None:
-        """Bring an artifact into the cache. Raises ArtifactMissing, or ArtifactDamaged when it is not what its name says."""
+    def _fetch(self, ref: str, *, instead: bool = False) -> None:
+        """Bring an artifact into the cache. Raises ArtifactMissing, or ArtifactDamaged when it is not what its name says.
+
+        instead: of a damaged one, which goes first. Where there was none, somebody else may have brought it meanwhile, and
+        is using it.
+        """
         facts = self._facts(ref)
         if facts is None:
             raise missing(ref, str(self.place))
-        self.cache.delete(ref)
+        if instead:
+            self.cache.delete(ref)
         with io.BufferedReader(_Chunks(self._session, ref), CHUNK) as stream:
             self.cache.adopt(stream, ref)
 
