@@ -111,8 +111,9 @@ def check_fold_models(
 
 
 def keeps_models(desk: Workbench, task: Task, prepared: Prepared, candidate: Candidate) -> bool:
-    """Whether a candidate's fold models can be released, so that it needs no further fit."""
-    return bool(bagged_members(desk, task, prepared, [(candidate, 1.0)]))
+    """Whether a candidate's fold models can be released, so that it needs no further fit: after a first look, that model
+    is what was scored."""
+    return bool(bagged_members(desk, task, prepared, [(candidate, 1.0)], looks=True))
 
 
 def _fold_models(

@@ -44,10 +44,9 @@ def part_to_fit(
 ) -> Part | None:
     """What a last fit of candidates that had but a first look is to see. Decided once.
 
-    None where they had all rows, and where there is no time for clearly more than the look had.
+    None where one of them had all rows, and where there is no time for clearly more than the looks had.
     """
-    looked = [one for one, _ in chosen if one.plan.rows]
-    if not looked:
+    if not all(one.plan.rows for one, _ in chosen):
         return None
 
     def now() -> dict[str, Any]:
@@ -58,7 +57,7 @@ def part_to_fit(
         return {"rows": rows, "seconds": max(1.0, CAREFUL * room)}
 
     told = decide(desk, "part to fit", {"best": best, "train": prepared.train_all}, now)
-    if told["rows"] < WORTH * min(one.plan.rows for one in looked):
+    if told["rows"] < WORTH * max(one.plan.rows for one, _ in chosen):
         return None
     return Part(0 if told["rows"] >= prepared.rows else told["rows"], told["seconds"])
 
