@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from tests.conformance.executor import PATIENCE, is_running, run
 from tests.support.programs import script_job
 from tests.tools.test_zygote import SCRIPT, Parent
 from tools.artifacts import FolderArtifacts
+from tools.executors.folders import is_in_use
 from tools.executors.process import ProcessExecutor
 from tools.sandbox import environment
 
@@ -175,3 +177,15 @@ def test_an_executor_that_gets_no_thread_says_so(artifacts: FolderArtifacts, tmp
         assert run(made, script_job(artifacts, "print(1)"), key="one").ok
     finally:
         made.close()
+
+
+def test_closing_gives_up_ownership_whatever_became_of_the_folders(
+    executor: ProcessExecutor, artifacts: FolderArtifacts, tmp_path: Path
+) -> None:
+    """The note of a failed job has gone with its folder: closing is no error, and nobody counts as its living owner."""
+    assert run(executor, script_job(artifacts, "raise SystemExit(3)")).status == "error"
+    for attempt in (tmp_path / "jobs").glob("*/*"):
+        if attempt.is_dir() and attempt.parent.name != "cache":
+            shutil.rmtree(attempt.parent)
+    executor.close()
+    assert not is_in_use(tmp_path / "jobs")

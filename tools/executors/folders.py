@@ -149,10 +149,13 @@ class JobFolders:
         """Remove the notes of everything that was handed out and give up ownership."""
         with self._notes:
             handed_out, self._handed_out = self._handed_out, []
-        for _, attempt, failed in handed_out:
-            self._let_go(attempt, failed)
-        (self.root / f"{self.owner}.lock").unlink(missing_ok=True)
-        os.close(self._lock)
+        try:
+            for _, attempt, failed in handed_out:
+                with suppress(FileNotFoundError):  # somebody removed it with the run's folder
+                    self._let_go(attempt, failed)
+            (self.root / f"{self.owner}.lock").unlink(missing_ok=True)
+        finally:
+            os.close(self._lock)
 
     def _sweep_attempt(self, folder: Path) -> None:
         """Remove a dead owner's attempt that looked spent.
