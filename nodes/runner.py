@@ -14,6 +14,7 @@ from state.task import Prepared, Task
 from tools.costs import grown
 from tools.decisions import time_left
 from tools.search.early import cannot_win
+from tools.search.steering import OUT_OF_TIME
 from tools.selection import at_rows, best_of
 from tools.subsample import as_trained
 from tools.training import (
@@ -77,7 +78,7 @@ async def runner(state: BranchState, desk: Workbench) -> dict[str, Any]:
         except ValueError as undefined:
             candidate = candidate.but(reason=str(undefined))
     elif run.out_of_time:
-        candidate = candidate.but(status="dropped", reason="the time for the search was used up")
+        candidate = candidate.but(status="dropped", reason=OUT_OF_TIME)
     else:
         candidate = candidate.but(reason=_reason_of(run))
     version = desk.record(candidate, "runner")
@@ -162,7 +163,7 @@ def _scored(
     part = pool(desk, prepared, run.predictions)
     good = [receipt for receipt in run.receipts if receipt.ok]
     rows, total = candidate.plan.rows, candidate.plan.folds or len(prepared.train_files)
-    reason = "" if len(folds) >= total else f"{len(folds)} of {total} folds: the time for the search was used up"
+    reason = "" if len(folds) >= total else f"{len(folds)} of {total} folds: {OUT_OF_TIME}"
     if rows:
         reason = f"a first look: trained on {rows:,} rows of one fold"
     return candidate.but(

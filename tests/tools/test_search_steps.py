@@ -21,7 +21,7 @@ from tools.recipes.fulfilling import parts_left, room
 from tools.search.ablation import ablation_findings
 from tools.search.asking import brief_of
 from tools.search.helping import fruitless_after
-from tools.search.steering import LEAST_CHANCE, Step, chance_to_help, next_step
+from tools.search.steering import LEAST_CHANCE, OUT_OF_TIME, Step, chance_to_help, next_step
 from tools.selection import OutOfFold
 
 EXPERT = BuiltinExpert()
@@ -104,6 +104,18 @@ def test_the_search_stops_with_its_reason() -> None:
     stop = step_of(case, known, improved=False, fruitless=hopeless)
     assert (stop.action, stop.reason) == ("stop", "no improvement")
     assert str(hopeless) in stop.detail
+
+
+def test_promotions_that_came_too_late_are_told_as_such() -> None:
+    """After first looks whose promotions were dropped for lack of time, time is what was used up, not the ideas."""
+    case = CASES["dna"]()
+    looks = [finished(plan.but(rows=50), 0.8 - 0.01 * place) for place, plan in enumerate(ask(case, count=50))]
+    more = looks[0].plan.but(id="i1-more", rows=0, parent=looks[0].id, operator="improve")
+    dropped = finished(more, 0.0, 1).but(status="dropped", score=None, oof=None, reason=OUT_OF_TIME)
+    late = step_of(case, [*looks, dropped], left=9.0)
+    assert (late.action, late.reason) == ("stop", "time used up")
+    failed = dropped.but(status="failed", reason="it ran out of memory")
+    assert step_of(case, [*looks, failed], left=9.0).reason != "time used up"
 
 
 @pytest.mark.parametrize("name", ["wide", "dna"])

@@ -23,6 +23,8 @@ LEAST_CHANCE = 0.04
 """Chance that the next idea helps below which looking on is not worth the time."""
 PRIOR_TRIES = 4.0
 """A priori one idea of five helps."""
+OUT_OF_TIME = "the time for the search was used up"
+"""Why a candidate was dropped before its first fold had ended."""
 LEAST_SECONDS = 2.0
 """Wall seconds of search below which no iteration begins."""
 PLENTY_SECONDS = 240.0
@@ -87,6 +89,8 @@ def next_step(
     if left < LEAST_SECONDS:
         return Step("stop", "time used up", f"{left:.1f} s of search left")
     least = _least_wall(tree)
+    if least is None and any(one.iteration == iteration and one.reason == OUT_OF_TIME for one in candidates):
+        return Step("stop", "time used up", f"{left:.0f} s of search left, too few for what was planned last")
     if least is None:
         return Step("stop", "nothing left to try", "every recipe and every change of a candidate was tried")
     if left < least:
