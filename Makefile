@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+OURS := modelwright.py state tools nodes graphs tests benchmarks
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 export LANGSMITH_TRACING := false
@@ -11,26 +12,37 @@ export LANGSMITH_TRACING := false
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
-$(VENV)/.core: pyproject.toml constraints.txt
+# pip compiles one file after another, so it is told not to, and what it installed is compiled on all cores instead;
+# what cannot be compiled is a template that a library brings.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+COMPILE := $(BIN)/python -m compileall -qq -j 0
+
+$(VENV)/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "modelwright needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(PIP) -e .
+	@$(COMPILE) $(VENV)/lib || true
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(PIP) -e '.[dev]'
+	@$(COMPILE) $(VENV)/lib || true
+	@touch $(VENV)/.core $@
 
 setup: $(VENV)/.dev  ## virtual environment with everything for development
 
 demo: $(VENV)/.core  ## build a model on a real data set, from the first line to the finished release; no key, no network
 	$(BIN)/modelwright demo
 
+# Hundreds of processes start from our sources; where Python may write no bytecode, each would compile them anew.
 test: $(VENV)/.dev   ## format, layers, types, and all tests but the long ones
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
+	$(COMPILE) $(OURS)
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 25
 
 test-campaign: $(VENV)/.dev  ## the long tests: whole builds, other moments, another user; takes minutes
