@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import pandas as pd
 from state.candidate import Candidate, Score
 from state.jobs import Job, Receipt
 from state.task import Prepared, Task
+from tools.blocking import in_thread, together
 from tools.costs import folds_in_time, refit_seconds, wall_seconds
 from tools.decisions import decide, decided, time_left
 from tools.measuring import score
@@ -90,9 +90,7 @@ async def run_folds(
     desk.promises.promise(label, expected)
     desk.standing.begin(label)
     try:
-        await asyncio.gather(
-            _fold(desk, task, prepared, program, 0, run, label, each), asyncio.to_thread(preload, FOR_SCORES)
-        )
+        await together(_fold(desk, task, prepared, program, 0, run, label, each), in_thread(preload, FOR_SCORES))
         if run.problem or not run.predictions:
             return run
         run.stopped = glance(run.predictions[0]) if glance is not None and count > 1 else ""
@@ -100,9 +98,9 @@ async def run_folds(
             return run
         rest = await _others(desk, task, prepared, program, label, run, count - 1)
         run.out_of_time = len(rest) < count - 1
-        await asyncio.gather(
+        await together(
             *(_fold(desk, task, prepared, program, fold, run, label, each) for fold in rest),
-            asyncio.to_thread(preload, FOR_THE_REST),
+            in_thread(preload, FOR_THE_REST),
         )
         return run
     finally:
