@@ -10,7 +10,6 @@ from state.modeling import ModelingState
 from state.profile import Profile
 from state.task import Prepared, Task
 from tools.bagging import keeps_models
-from tools.budget import LEAST_RESERVED
 from tools.costs import can_be_refitted, refit_seconds
 from tools.decisions import TimeLeft, decide, time_left
 from tools.exploration import explore_predictions
@@ -277,7 +276,7 @@ def _fitting(desk: Workbench, left: float, members: list[Member], costs: dict[st
     kept = sorted(members, key=lambda member: -member.weight)
     while len(kept) > 1:
         fits = 2 * final_fit_seconds(desk, [costs[member.candidate] for member in kept])
-        if fits + LEAST_RESERVED + len(kept) <= left:
+        if fits + desk.budget.closing + len(kept) <= left:
             break
         kept.pop()
     whole = sum(member.weight for member in kept)

@@ -16,7 +16,6 @@ from state.candidate import Candidate, Check
 from state.jobs import Receipt
 from state.release import ReleaseMember
 from state.task import Prepared, Task
-from tools.budget import LEAST_RESERVED
 from tools.costs import refit_seconds
 from tools.decisions import decide
 from tools.leaks.jobs import largest_gap
@@ -62,7 +61,7 @@ def why_bagged(
 
     def now() -> dict[str, Any]:
         fits = final_fit_seconds(desk, [refit_seconds(one) for one, _ in chosen])
-        if desk.budget.left() < fits + LEAST_RESERVED:
+        if desk.budget.left() < fits + desk.budget.closing:
             return {"why": f"a fit on all rows takes about {fits:.0f} s, more than is left"}
         enough = prepared.rows >= LEAST_ROWS and task.split.kind != "time"
         enough = enough and all(len(_fold_models(desk, prepared, one)) >= LEAST_FOLDS for one, _ in chosen)

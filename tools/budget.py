@@ -19,6 +19,9 @@ RESERVED_SECONDS = 60.0
 LEAST_RESERVED = 6.0
 """What review, packaging and report take on the smallest table, where a share of a short limit would be too little."""
 
+MORE_PER_CELL = 3e-7
+"""Seconds they take longer for each cell of the table: 15 s on a million rows and 50 columns."""
+
 Clock = Callable[[], float]
 
 
@@ -51,6 +54,7 @@ class Budget:
         self._saving = threading.Lock()
         """Held while seconds are handed on. `_lock` is not: who writes them may wait for somebody who reads this budget."""
         self._reserved = 0.0
+        self._closing = LEAST_RESERVED
         self._waited = 0.0
         self._pauses = 0
         self._paused_at = 0.0
@@ -83,8 +87,13 @@ class Budget:
     @property
     def reserved(self) -> float:
         """Seconds kept back: for review, packaging and report, and for the final fits as predicted last."""
-        least = min(LEAST_RESERVED, 0.4 * self.total)
+        least = min(self.closing, 0.4 * self.total)
         return max(least, min(RESERVED_SHARE * self.total, RESERVED_SECONDS)) + self._reserved
+
+    @property
+    def closing(self) -> float:
+        """Seconds that review, packaging and report take at least on this table."""
+        return self._closing
 
     def grant(self, wanted: float, *, final: bool = False) -> float:
         """Seconds one job may take: what it wants, or what is left of the search. 0 means that it must not start.
@@ -99,6 +108,11 @@ class Budget:
         """Keep back the predicted seconds of the final fits. Replaces the earlier prediction."""
         with self._lock:
             self._reserved = max(0.0, float(seconds))
+
+    def tell_cells(self, cells: int) -> None:
+        """Tell how large the table is (rows × columns), on which the last steps' seconds depend."""
+        with self._lock:
+            self._closing = LEAST_RESERVED + MORE_PER_CELL * cells
 
     def pause(self) -> None:
         """A person is waited for: the time from now on does not count. Pauses nest."""

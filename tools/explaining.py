@@ -9,7 +9,6 @@ import numpy as np
 from state.candidate import Candidate
 from state.jobs import Job
 from state.task import Prepared, Task
-from tools.budget import LEAST_RESERVED
 from tools.decisions import time_left
 from tools.scoring import score
 from tools.training import fold_rows
@@ -29,7 +28,7 @@ async def explain(desk: Workbench, task: Task, prepared: Prepared, candidate: Ca
     """
     columns = [feature.name for feature in task.features][:MOST_COLUMNS]
     left = time_left(desk, "importance", {"candidate": candidate.id}).left
-    if 4 * candidate.fit_seconds + LEAST_RESERVED > left or len(task.features) > 10 * MOST_COLUMNS:
+    if 4 * candidate.fit_seconds + desk.budget.closing > left or len(task.features) > 10 * MOST_COLUMNS:
         return []
     effective = candidate.effective or None
     job = Job(

@@ -10,7 +10,6 @@ from state.jobs import Job, Receipt
 from state.release import ReleaseMember
 from state.task import Task
 from tools.blocking import together
-from tools.budget import LEAST_RESERVED
 from tools.partfit import Part
 from tools.portable.saving import FORMAT
 from tools.workbench import Workbench
@@ -76,7 +75,7 @@ def _fit_job(
         params={"task": task.for_program(effective), "seed": desk.settings.seed, "model_format": FORMAT},
         # Effective parameters are replayed without a clock; a program that has none gets the time that is left.
         time_limit=None if effective else part.seconds if part else max(1.0, desk.budget.left()),
-        limits=desk.limits(max(2.0, min(seconds, desk.budget.left() - LEAST_RESERVED)) if part else seconds),
+        limits=desk.limits(max(2.0, min(seconds, desk.budget.left() - desk.budget.closing)) if part else seconds),
         label=f"{one.id} final fit",
     )
 

@@ -13,7 +13,6 @@ from typing import Any
 from state.candidate import Candidate
 from state.profile import Profile
 from state.task import Prepared, Task
-from tools.budget import LEAST_RESERVED
 from tools.costs import grown
 from tools.decisions import decide
 from tools.training import final_fit_seconds
@@ -50,7 +49,7 @@ def part_to_fit(
         return None
 
     def now() -> dict[str, Any]:
-        room = desk.budget.left() - LEAST_RESERVED
+        room = desk.budget.left() - desk.budget.closing
         rows = prepared.rows
         while rows and _seconds(desk, task, profile, chosen, rows) > CAREFUL * room:
             rows //= 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from state.candidate import Candidate, Check
 from state.task import Prepared, Task
-from tools.budget import LEAST_RESERVED
 from tools.leaks.jobs import first_fold, largest_gap, predictions_of, run_fold
 from tools.workbench import Workbench
 
@@ -20,7 +19,7 @@ async def check_reproducible(
     The repetition replays the effective parameters of that fold, so a stop on time does not count as a difference.
     Skipped, and said so, when its training does not fit the time that is left beside the release, unless `anyway`.
     """
-    if not anyway and 3 * candidate.fit_seconds + LEAST_RESERVED > desk.budget.left():
+    if not anyway and 3 * candidate.fit_seconds + desk.budget.closing > desk.budget.left():
         return Check(name=NAME, status="skipped", detail="no time left to train one fold again", extent="skipped")
     fold = first_fold(desk, prepared, candidate)
     receipt = await run_fold(

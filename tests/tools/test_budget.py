@@ -54,6 +54,15 @@ def test_a_share_is_kept_back_for_review_and_release(clock: Clock) -> None:
     assert (budget.search_left(), budget.reserved) == (pytest.approx(47.8), pytest.approx(12.2))
 
 
+def test_large_tables_are_left_more_time_at_the_end(clock: Clock) -> None:
+    """What is kept back grows with rows × columns: review and release of a million rows take longer."""
+    budget = Budget(60, clock=clock)
+    budget.tell_cells(1_000 * 10)
+    assert budget.search_left() == pytest.approx(52.8)
+    budget.tell_cells(1_000_000 * 50)
+    assert (budget.closing, budget.search_left()) == (pytest.approx(21), pytest.approx(39))
+
+
 def test_a_job_is_granted_what_it_wants_or_what_is_left(clock: Clock) -> None:
     """A search job never gets seconds of the reserve; a final job may use them; nothing left means nothing granted."""
     budget = Budget(100, clock=clock)

@@ -59,13 +59,14 @@ def _codes(column: pd.Series[Any], kind: str, texts: int) -> NDArray[np.int64]:
     values = column.to_numpy(dtype=object)
     if kind == "image":  # the same picture is the same text
         return np.asarray(pd.factorize(values, use_na_sentinel=False)[0], dtype=np.int64)
-    missing = pd.isna(values)
-    plain = ["" if gone else str(value) for gone, value in zip(missing, values, strict=True)]
+    codes, pool = pd.factorize(values, use_na_sentinel=False)
+    plain = ["" if gone else str(value) for gone, value in zip(pd.isna(pool), pool, strict=True)]
     if kind == "category":
         # Categories are told apart by their spelling; only white space and case are no difference.
-        codes = pd.factorize(np.array([normalised(text, words=False) for text in plain], dtype=object))[0]
-        return np.asarray(codes, dtype=np.int64)
-    return near_codes([normalised(text, words=kind == "text") for text in plain], texts)
+        spelt = pd.factorize(np.array([normalised(text, words=False) for text in plain], dtype=object))[0]
+        return np.asarray(spelt[codes], dtype=np.int64)
+    told = [normalised(text, words=kind == "text") for text in plain]
+    return near_codes([told[code] for code in codes], texts)
 
 
 def _places(codes: NDArray[np.int64]) -> Points:

@@ -13,7 +13,6 @@ from state.candidate import Candidate, Check, Finding
 from state.release import ReleaseMember
 from state.task import Prepared, Task
 from tools.blocking import together
-from tools.budget import LEAST_RESERVED
 from tools.costs import refit_seconds
 from tools.decisions import time_left
 from tools.leaks import canary, others
@@ -63,7 +62,9 @@ async def run_trials(
 
 def review_seconds(desk: Workbench, chosen: Sequence[tuple[Candidate, float]]) -> float:
     """Seconds the checks with jobs may take: a small share of the limit, without what publishing still needs."""
-    return max(0.0, min(SHARE * desk.budget.total, MOST_SECONDS, _spare(desk, chosen) - LEAST_RESERVED + PUBLISHING))
+    return max(
+        0.0, min(SHARE * desk.budget.total, MOST_SECONDS, _spare(desk, chosen) - desk.budget.closing + PUBLISHING)
+    )
 
 
 def _spare(desk: Workbench, chosen: Sequence[tuple[Candidate, float]]) -> float:
