@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,23 @@ def test_models_are_stored_without_pickle(fitted: Any, name: str, recipe: str, t
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 20_000_000
     loaded = load_model(tmp_path)
     assert np.array_equal(program["predict"](model, case.X), program["predict"](loaded, case.X))
+
+
+def test_hashed_texts_are_not_stored_with_the_model(fitted: Any, tmp_path: Path) -> None:
+    """What the hashing encoder remembers of texts it has seen, in training or prediction, is in no file of the model."""
+    case, program, model = fitted("binary", "histogram")
+    hashed = [name for name, step in model["table"].transformers_.items() if type(step).__name__ == "MinHashEncoder"]
+    assert hashed
+    program["predict"](model, case.X)
+    save_model(model, tmp_path)
+    stored = b"".join(
+        archive.read(name)
+        for file in tmp_path.glob("*.skops")
+        for archive in [zipfile.ZipFile(file)]
+        for name in archive.namelist()
+    )
+    texts = {text for name in hashed for text in case.X[name].dropna()}
+    assert [text for text in texts if text.encode() in stored] == []
 
 
 @pytest.mark.parametrize(
