@@ -30,6 +30,7 @@ def test_after_first_looks_alone(home: Path, monkeypatch: pytest.MonkeyPatch, pa
     assert best.plan.rows == 100
     training = Path(run.summary["folder"]) / "model_training"
     (member,) = json.loads((training / "members.json").read_text())
+    assert run.summary["refit"] == "train"
     assert member["rows"] == file
     places = np.load(training / file)
     assert len(places) == (part.rows if part else 100)
@@ -43,3 +44,15 @@ def test_after_first_looks_alone(home: Path, monkeypatch: pytest.MonkeyPatch, pa
     told = "fitted on 150 of" if part else "no time to fit more rows than the first look had"
     assert told in notes
     assert len(run.predict(loans().drop(columns="default").head(7))) == 7
+
+
+def test_with_time_for_all_rows_the_last_fit_is_the_model_released(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows outside the test set are fitted, by the clock; a further fit would replay what was right for the look's."""
+    monkeypatch.setattr(sizing, "size_up", lambda *_, **__: Sizing(folds=2, rows=60))
+    settings = {"time_limit": 900, "iterations": 1, "candidates": 1, "folds": 3}
+    run = modelwright.build(loans(), "default", metric="roc_auc", **settings)
+    assert run.summary["refit"] == "train"
+    folder = Path(run.summary["folder"])
+    (member,) = json.loads((folder / "model_training" / "members.json").read_text())
+    assert (member["fold"], member["rows"]) == (None, None)
+    assert "fitted on 192 rows (those outside the test set)" in (folder / "MODEL_CARD.md").read_text()

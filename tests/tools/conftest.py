@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tools.catalogue import Catalogue
+from tools.places import Place
 from tools.runlog import RunLog
 
 
@@ -15,3 +17,11 @@ def log(tmp_path: Path) -> Iterator[RunLog]:
     runlog = RunLog(tmp_path / "run.db")
     yield runlog
     runlog.close()
+
+
+@pytest.fixture
+def catalogue(places: Callable[[str], Place]) -> Iterator[Catalogue]:
+    """An empty catalogue, in a file and in a shared database."""
+    catalogue = Catalogue(places("catalogue"))
+    yield catalogue
+    catalogue.close()

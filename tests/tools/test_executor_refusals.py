@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +18,10 @@ from state.errors import ModelwrightError
 from state.jobs import Receipt
 from tests.conformance.executor import PATIENCE, is_running, run
 from tests.support.programs import script_job
-from tests.tools.test_zygote import SCRIPT, Parent
+from tests.tools.test_zygote import Parent
 from tools.artifacts import FolderArtifacts
 from tools.executors.folders import is_in_use
 from tools.executors.process import ProcessExecutor
-from tools.sandbox import environment
 
 # A process whose children would be born into a dead process namespace gets ENOMEM from fork, until it turns back.
 WITHOUT_FORK = """
@@ -61,18 +58,7 @@ class Refused(Parent):
     """A warm parent whose forks can be refused by the kernel."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-B", "-c", WITHOUT_FORK, str(SCRIPT), str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(folder, 1),
-            cwd=folder,
-            text=True,
-            start_new_session=True,
-        )
-        self.ready = self.hear()
+        super().__init__(folder, "-c", WITHOUT_FORK, stderr=subprocess.PIPE)
 
     def tell(self, number: int, wanted: str) -> None:
         self.process.send_signal(number)

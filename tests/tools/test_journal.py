@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,8 @@ import pytest
 from tools.catalogue import Catalogue
 from tools.crash import CRASH_POINTS
 from tools.journal import Journal
-from tools.places import Place
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def catalogue(places: Callable[[str], Place]) -> Iterator[Catalogue]:
-    """An empty catalogue, in a file and in a shared database."""
-    catalogue = Catalogue(places("catalogue"))
-    yield catalogue
-    catalogue.close()
 
 
 class Effect:

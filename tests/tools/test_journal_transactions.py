@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,6 @@ from tools.journal import Journal
 from tools.places import Place, Schema
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def catalogue(places: Callable[[str], Place]) -> Iterator[Catalogue]:
-    """An empty catalogue, in a file and in a shared database."""
-    catalogue = Catalogue(places("catalogue"))
-    yield catalogue
-    catalogue.close()
 
 
 def write_at_once(place: Place) -> None:

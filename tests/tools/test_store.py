@@ -24,14 +24,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def catalogue(places: Callable[[str], Place]) -> Iterator[Catalogue]:
-    """An empty catalogue, in a file and in a shared database."""
-    catalogue = Catalogue(places("catalogue"))
-    yield catalogue
-    catalogue.close()
-
-
-@pytest.fixture
 def log(places: Callable[[str], Place]) -> Iterator[RunLog]:
     """An empty log, in a file and in a shared database."""
     log = RunLog(places("run"))

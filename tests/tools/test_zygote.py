@@ -23,12 +23,14 @@ SCRIPT = Path(zygote.__file__)
 class Parent:
     """A warm parent driven by hand."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *before: str, stderr: int | None = None) -> None:
+        """before: arguments of Python before the script. stderr: as of Popen."""
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-B", str(SCRIPT), str(os.getpid())],
+            [sys.executable, "-s", "-P", "-B", *before, str(SCRIPT), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=stderr,
             env=environment(folder, 1),
             cwd=folder,
             text=True,
