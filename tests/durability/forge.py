@@ -23,7 +23,8 @@ from tests.support.command import ROOT
 
 Reply = dict[str, Any]
 Doing = Callable[[dict[str, Any]], dict[str, Any]]
-PATIENCE = 120
+PATIENCE = 900
+"""Seconds of wall after which a command that should take one counts as hung. A starved machine is no bug."""
 
 
 class Forge:
