@@ -92,6 +92,8 @@ class Task(Record):
     time_column: str | None = None
     horizon: int | None = None
     """For forecasts: how many time steps ahead the model is asked for."""
+    horizon_named: bool = False
+    """True when a person named the horizon. Else it is the length of the test window, and may be asked to reach farther."""
     forecast: bool = False
     """True when rows are ordered in time and the model will be asked for later times than it was trained on."""
     split: SplitPlan

@@ -6,7 +6,7 @@ What is not given is decided from the data together with the words of the intent
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -57,7 +57,7 @@ def frame_task(
     classes = special.classes
     rows = frame[known].reset_index(drop=True).drop(columns=[] if several is None else several.columns)
     layout = find_layout(settings, rows, profile, view)
-    split, horizon, remark = _split(settings, rows, labels, view, layout)
+    split, horizon = _split(settings, rows, labels, view, layout)
     positive, positive_reason = (
         positive_class(classes, labels, settings.positive, settings.intent) if kind == "binary" else (None, "")
     )
@@ -75,7 +75,7 @@ def frame_task(
         positive_reason,
         *_rare_classes(labels, classes),
     ]
-    decisions += [f"Split: {split.reason}", *layout.remarks, remark, *_excluded_sentences(excluded)]
+    decisions += [f"Split: {split.reason}", *layout.remarks, horizon.remark, *_excluded_sentences(excluded)]
     return Task(
         kind=kind,
         target=target,
@@ -92,7 +92,8 @@ def frame_task(
         excluded=excluded,
         group_columns=layout.groups,
         time_column=layout.time,
-        horizon=horizon,
+        horizon=horizon.steps,
+        horizon_named=horizon.named,
         forecast=layout.time is not None,
         split=split,
         decisions=[sentence for sentence in decisions if sentence],
@@ -205,32 +206,40 @@ def _metric(
 # ---- the split ---------------------------------------------------------------------------------------------------------
 
 
+class Horizon(NamedTuple):
+    """How far ahead a forecast is asked for."""
+
+    steps: int | None = None
+    named: bool = False
+    """True when a person named it."""
+    remark: str = ""
+
+
 def _split(
     settings: Settings, rows: pd.DataFrame, labels: Labels, kind: TaskKind, layout: Layout
-) -> tuple[SplitPlan, int | None, str]:
-    """The split plan, the horizon of a forecast, and a sentence about it."""
+) -> tuple[SplitPlan, Horizon]:
+    """The split plan, and the horizon of a forecast."""
     if layout.time is None:
         groups = group_codes(rows, layout.groups) if layout.groups else None
-        return plan_split(settings, kind, labels, layout.reason, groups=groups), None, ""
+        return plan_split(settings, kind, labels, layout.reason, groups=groups), Horizon()
     axis = time_axis(rows[layout.time])
-    horizon, remark = _horizon(settings, rows[layout.time], axis, layout.series)
-    return plan_split(settings, kind, labels, layout.reason, times=axis, horizon=horizon), horizon, remark
+    horizon = _horizon(settings, rows[layout.time], axis, layout.series)
+    return plan_split(settings, kind, labels, layout.reason, times=axis, horizon=horizon.steps), horizon
 
 
-def _horizon(
-    settings: Settings, times: pd.Series[Any], axis: NDArray[np.float64], series: bool
-) -> tuple[int | None, str]:
+def _horizon(settings: Settings, times: pd.Series[Any], axis: NDArray[np.float64], series: bool) -> Horizon:
     step = infer_step(times)
     if settings.horizon is not None:
-        return settings.horizon, f"Horizon {settings.horizon} steps: given."
+        return Horizon(settings.horizon, True, f"Horizon {settings.horizon} steps: given.")
     if step is None or not series:
-        return None, "No fixed horizon: rows are events, not one per step."
+        return Horizon(remark="No fixed horizon: rows are events, not one per step.")
     named = horizon_in(settings.intent, step)
     if named is not None:
-        return named, f"Horizon {named} steps of {step}: the intent names it."
+        return Horizon(named, True, f"Horizon {named} steps of {step}: the intent names it.")
     late = folds.latest_part(axis, settings.test_share or 0.2)
     reach = int(np.nanmax(axis) - axis[late].min()) + 1 if len(late) else 1
-    return reach, f"Horizon {reach} steps of {step}: the length of the test window, since the intent names none."
+    why = "the length of the test window, since the intent names none"
+    return Horizon(reach, False, f"Horizon {reach} steps of {step}: {why}.")
 
 
 # ---- columns ---------------------------------------------------------------------------------------------------------

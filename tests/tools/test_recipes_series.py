@@ -144,3 +144,29 @@ def test_forecasts_are_no_worse_than_the_last_season(name: str, recipe: str) -> 
     assert naive is not None
     own, other = (np.abs(values[216:] - one).mean() for one in (predicted, naive))
     assert own < 1.02 * other, (own, other)
+
+
+@pytest.mark.parametrize(("horizon", "farthest"), [(None, 80), (48, 48)])
+def test_a_horizon_nobody_named_may_be_overstepped(horizon: int | None, farthest: int) -> None:
+    """Trees follow a trend as far as they learnt to look ahead: a third of the history, unless a person said how far."""
+    at = np.arange(320)
+    values = 100 + 0.5 * at + 10 * np.sin(2 * np.pi * at / 12) + np.random.default_rng(5).normal(0, 2, 320)
+    months = pd.Series(pd.date_range("1991-01-01", periods=320, freq="MS"))
+    frame = pd.DataFrame({"month": months[:240], "sold": values[:240].round(3)})
+    case = framed(
+        f"far {horizon}",
+        frame,
+        "sold",
+        time_column="month",
+        metric="mae",
+        horizon=horizon,
+        intent="Forecast what is sold",
+    )
+    assert case.task.horizon == 48
+    assert case.task.horizon_named == (horizon is not None)
+    program = case.program("lagged", rounds=120, members=1)
+    model = case.fit(program, slice(0, 240))
+    assert model["farthest"] == farthest
+    predicted = program["predict"](model, pd.DataFrame({"month": months[240:]}))
+    behind = float((values[308:] - predicted[-12:]).mean())
+    assert behind < 14 if horizon is None else behind > 14, behind

@@ -161,6 +161,7 @@ def _write_lagged(plan: Plan, task: Task, profile: Profile) -> str:
         time=task.time_column,
         keys=series_columns(task),
         columns=columns,
+        named=task.horizon_named,
         others=_any(columns),
         weights="relative" if relative else "absolute" if wants_absolute(task) else "squared",
     )
