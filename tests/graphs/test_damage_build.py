@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 import modelwright
 from graphs.forking import make_fork, plan_fork
 from state.errors import InputError, StoreError
+from state.jobs import Job, Receipt
+from state.settings import Settings
 from tests.conftest import Built
 from tests.durability.outcome import differences, outcome
 from tests.support.command import modelwright as command
@@ -19,6 +22,8 @@ from tests.support.copies import copy_of
 from tests.support.damages import header
 from tests.support.inprocess import command_here
 from tools.artifacts import open_artifacts, refs_in
+from tools.blocking import in_thread, together
+from tools.damage.healing import Healer
 from tools.damage.inspecting import inspect_run
 from tools.damage.kinds import Damage
 from tools.history import Step
@@ -26,6 +31,7 @@ from tools.home import run_folder
 from tools.inputs import recorded
 from tools.journal import Journal
 from tools.store import open_catalogue, open_run_log
+from tools.workbench import close_workbench, open_workbench
 
 
 @pytest.fixture
@@ -240,3 +246,35 @@ def test_a_rebuild_without_the_file_takes_the_stored_copy(home: Path) -> None:
     assert "stored copy" in done.err
     assert differences(known, outcome("shared")) == []
     assert effects(home) == before
+
+
+def test_branches_that_need_one_lost_artifact_make_it_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three candidates' branches meet the same lost predictions at once: its program is executed once, all go on."""
+    (_, gone), run = outputs("fold")[0], modelwright.open_run("shared")
+    whole = file_of(gone).read_bytes()
+    file_of(gone).unlink()
+    executed: list[str] = []
+
+    async def branches() -> tuple[bytes, ...]:
+        desk = open_workbench(run.id, Settings.model_validate(open_catalogue().run(run.id).settings))
+        submit = desk.executor.submit
+
+        async def counted(job: Job, key: str) -> Receipt:
+            executed.append(key)
+            return await submit(job, key)
+
+        monkeypatch.setattr(desk.executor, "submit", counted)
+
+        async def needs() -> bytes:
+            await in_thread(desk.artifacts.check, gone)
+            return file_of(gone).read_bytes()
+
+        try:
+            healers = [Healer(desk, "", lambda: None) for _ in range(3)]
+            return await together(*(healer.through(needs) for healer in healers))
+        finally:
+            await in_thread(close_workbench, run.id)
+
+    found = asyncio.run(branches())
+    assert len(executed) == 1
+    assert found == (whole,) * 3

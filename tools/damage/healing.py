@@ -12,6 +12,7 @@ Whatever cannot be made again is named, with the way out. Every making is told i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +25,7 @@ from tools.artifacts import refs_in
 from tools.blocking import in_thread
 from tools.damage.artifacts import artifact_problem, reference_in
 from tools.damage.kinds import rebuild
+from tools.turns import end_turn, take_turn
 
 if TYPE_CHECKING:
     from tools.workbench import Workbench
@@ -61,9 +63,17 @@ class Healer:
                 await (making if self.elsewhere is None else self.elsewhere(making))
 
     async def _make_again(self, reference: str, error: StoreError) -> None:
-        what = artifact_problem(self.desk.artifacts, reference)
-        if not what:
-            return  # another branch has made it meanwhile
+        """One branch at a time makes an artifact; those that need it too wait, and find it there."""
+        scope = str(self.desk.catalogue.database.place), "", f"artifact {reference}"
+        while ahead := take_turn(scope, asyncio.current_task()):
+            await asyncio.shield(asyncio.wrap_future(ahead))
+        try:
+            if what := artifact_problem(self.desk.artifacts, reference):
+                await self._make(reference, what, error)
+        finally:
+            end_turn(scope)
+
+    async def _make(self, reference: str, what: str, error: StoreError) -> None:
         inner = Healer(self.desk, self.brief, self.reframe)
         for how, make in (
             ("its job is executed again", self._job),
