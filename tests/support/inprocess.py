@@ -28,7 +28,7 @@ def command_here(*arguments: object, home: Path, **more: str) -> Finished:
         for name, value in {"MODELWRIGHT_HOME": str(home), **more}.items():
             patch.setenv(name, value)
         patch.setattr(sys, "argv", ["modelwright", *map(str, arguments)])
-        patch.setattr("graphs.cli.app._began", time.monotonic)
+        patch.setattr("graphs.cli.commands.making.process_began", time.monotonic)
         with pytest.raises(SystemExit) as ended:
             main()
     code = ended.value.code
