@@ -18,8 +18,9 @@ from tools.finalfit import chosen_members, fit_members
 from tools.home import run_folder
 from tools.keeping import keep_files
 from tools.memory import lessons_of, remember
-from tools.publishing import publish_release, refit_data, write_run_report
+from tools.publishing import publish_release, refit_data
 from tools.release.checking import manifest_hash
+from tools.reporting import write_run_report
 from tools.training import final_fit_seconds
 from tools.workbench import Workbench
 
