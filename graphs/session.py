@@ -176,25 +176,7 @@ async def _drive(
             desk.request, request = request, None  # the analyst lets go of it, and then nobody holds it
             if listener is not None:
                 desk.listeners.append(listener)
-            desk.say(
-                "session",
-                "",
-                run_id=run.id,
-                name=run.name,
-                time_limit=settings.time_limit,
-                spent=round(run.active_seconds, 2),
-                jobs=desk.slots,
-                sandbox=tier(settings.sandbox),
-                expert=settings.expert,
-                experts=settings.experts,
-                pid=os.getpid(),
-            )
-            if settings.name and run.name != settings.name:
-                desk.note(f"another run is called {settings.name!r}, so this one is {run.name!r}")
-            for name, value in (overrides or {}).items():
-                desk.say("override", "", f"{name} is now {value}", name=name, value=value)
-            if told:
-                desk.note(told)
+            _tell_session(desk, run, overrides or {}, told)
             tell_damage(desk, damaged)
             desk.catalogue.update_run(run.id, status="running", settings=settings.model_dump(mode="json"))
             keep_manifest(desk)
@@ -207,6 +189,30 @@ async def _drive(
                 budget.save()
             finally:  # also when the run was lost to another process, which refuses the write
                 close_workbench(run.id)
+
+
+def _tell_session(desk: Workbench, run: RunRow, overrides: dict[str, Any], told: str) -> None:
+    """Say in the run's log that a process drives it from here on, and with what. told: of a rebuild; "" without one."""
+    settings = desk.settings
+    desk.say(
+        "session",
+        "",
+        run_id=run.id,
+        name=run.name,
+        time_limit=settings.time_limit,
+        spent=round(run.active_seconds, 2),
+        jobs=desk.slots,
+        sandbox=tier(settings.sandbox),
+        expert=settings.expert,
+        experts=settings.experts,
+        pid=os.getpid(),
+    )
+    if settings.name and run.name != settings.name:
+        desk.note(f"another run is called {settings.name!r}, so this one is {run.name!r}")
+    for name, value in overrides.items():
+        desk.say("override", "", f"{name} is now {value}", name=name, value=value)
+    if told:
+        desk.note(told)
 
 
 def _as_it_stands(run: RunRow) -> RunRow:
