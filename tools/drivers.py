@@ -147,7 +147,7 @@ def driver_of(run_id: str) -> dict[str, Any] | None:
     from tools.postgres.fencing import identity, lease_holder
 
     found, lock = lease_holder(url, run_id), folder / LOCK_FILE
-    if found is not None and lock.exists() and found["lock"] == identity(lock):
+    if found is not None and lock.exists() and found["lock"] == identity(lock, found["address"]):
         return holder(folder)  # once more: it may have been taken, lock and then lease, since the first look
     return found
 

@@ -262,6 +262,21 @@ def test_a_killed_holder_is_followed_when_its_lease_has_run_out(
         assert current_epoch(database_url, RUN) == 3
 
 
+def test_a_clone_of_the_holders_machine_takes_nothing_over(
+    machine: Callable[..., Driver], database_url: str, postgres: Server
+) -> None:
+    """A virtual machine cloned with memory and disk has the holder's kernel, device and inode, but not its address."""
+    holder = machine("cloned", 30.0)
+    assert holder.says() == "drives"
+    holder.send(signal.SIGKILL)
+    holder.process.wait()
+    postgres.run(
+        "UPDATE modelwright.leases SET lock = regexp_replace(lock, '@.*', '@192.0.2.7') RETURNING 1", database_url
+    )
+    clone = machine("cloned", 30.0)
+    assert clone.says().startswith(f"held: run '{RUN}' is driven by process {holder.process.pid}")
+
+
 def test_a_living_holder_keeps_its_lease(machine: Callable[..., Driver], database_url: str, postgres: Server) -> None:
     """It is renewed for as long as the process lives, also when the server ends its sessions; it ends with the block."""
     holder = machine("holder", 3.0)

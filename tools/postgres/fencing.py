@@ -25,8 +25,11 @@ LEASES = f"{quoted(CATALOGUE_SCHEMA)}.leases"
 FENCE = f"SELECT 1 FROM {LEASES} WHERE run_id = %s AND epoch = %s FOR SHARE".encode()  # noqa: S608 - fixed words only
 """The statement by which a transaction holds on to its lease, in psycopg's words. No row: the lease is another's."""
 
+ADDRESS = "coalesce(host(inet_client_addr()), '')"
+"""Where the server sees this machine; "" through a socket of its own. A machine cloned with its memory has another."""
+
 LOOK = f"""
-    SELECT host, pid, epoch, lock, to_char(acquired AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"') AS since,
+    SELECT host, pid, epoch, lock, {ADDRESS} AS address, to_char(acquired AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"') AS since,
     to_char(expires AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"') AS expires,
     extract(epoch FROM expires - clock_timestamp())::float8 AS left
     FROM {LEASES} WHERE run_id = ?"""  # noqa: S608 - fixed words only
@@ -88,7 +91,8 @@ def lost_to(url: str, run_id: str) -> RunHeld:
 
 
 def lease_holder(url: str, run_id: str) -> dict[str, Any] | None:
-    """Who holds a run's lease now: {pid, host, since, expires, left, lock}; None when nobody does, or the store holds nothing yet."""
+    """Who holds a run's lease now: {pid, host, since, expires, left, lock, address}; None when nobody does, or the store
+    holds nothing yet. address: of this machine."""
     session = shared_session(Schema(url, CATALOGUE_SCHEMA))
     sql = "SELECT 1 AS found FROM pg_tables WHERE schemaname = ? AND tablename = 'leases'"
     if not session.run(sql, [CATALOGUE_SCHEMA]):
@@ -96,7 +100,7 @@ def lease_holder(url: str, run_id: str) -> dict[str, Any] | None:
     rows = session.run(LOOK, [run_id])
     if not rows or rows[0]["left"] is None or rows[0]["left"] <= 0:
         return None
-    return {name: rows[0][name] for name in ("pid", "host", "since", "expires", "left", "lock")}
+    return {name: rows[0][name] for name in ("pid", "host", "since", "expires", "left", "lock", "address")}
 
 
 def held_by(run_id: str, row: dict[str, Any]) -> RunHeld:
@@ -112,10 +116,13 @@ def held_by(run_id: str, row: dict[str, Any]) -> RunHeld:
     return RunHeld(f"run {run_id!r} is driven by {who}; {until}", hint=hint)
 
 
-def identity(lock: Path) -> str:
-    """A name for a file that no other file of any running machine has; of no meaning after a restart."""
+def identity(lock: Path, address: str) -> str:
+    """A name for a file that no other file of any running machine has; of no meaning after a restart.
+
+    address: where the server sees this machine. Clones of a virtual machine, made with its memory, share kernel and disk.
+    """
     facts = lock.stat()
-    return f"{_boot_id()}:{facts.st_dev}:{facts.st_ino}"
+    return f"{_boot_id()}:{facts.st_dev}:{facts.st_ino}@{address}"
 
 
 def _boot_id() -> str:

@@ -12,8 +12,8 @@ processes never both drive a run, whatever stops, wakes up, or is cut off:
    check, and sees it; a process that stops right there is ended by the server (tools/postgres/session.py).
 
 A holder that died on this very machine need not be waited for: who holds the kernel's lock on the file its lease names
-(tools/locks.py) knows that no living process has it. The file is named by the running kernel, the device and the inode,
-which no two files share.
+(tools/locks.py) knows that no living process has it. The file is named by the running kernel, the device, the inode and the
+address the server sees, which no two files share. Where the address changes, the lease has to run out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import psutil
 from state.errors import RunHeld, StoreError
 from tools.places import CATALOGUE_SCHEMA, Schema
 from tools.postgres.database import PostgresDatabase
-from tools.postgres.fencing import LEASES, LOOK, drives, held_by, identity, lost_to
+from tools.postgres.fencing import ADDRESS, LEASES, LOOK, drives, held_by, identity, lost_to
 from tools.postgres.session import Session, driver, lease_seconds
 
 _BUSY_SECONDS = 0.7
@@ -97,7 +97,6 @@ def _take(session: Session, run_id: str, lock: Path) -> int:
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "started": f"{psutil.Process().create_time():.3f}",
-        "lock": identity(lock),
         "seconds": lease_seconds(),
     }
     database = PostgresDatabase(session.schema, "catalogue")
@@ -105,7 +104,8 @@ def _take(session: Session, run_id: str, lock: Path) -> int:
     database.close()
     try:
         with session.transaction():
-            rows = session.run(_TAKE, values)
+            address = str(session.run(f"SELECT {ADDRESS} AS address")[0]["address"])
+            rows = session.run(_TAKE, {**values, "lock": identity(lock, address)})
             found = [] if rows else session.run(LOOK, [run_id])
     except StoreError as error:
         if not isinstance(error.__cause__, driver().errors.LockNotAvailable):
