@@ -13,7 +13,7 @@ from tools.bagging import keeps_models
 from tools.costs import can_be_refitted, refit_seconds
 from tools.decisions import TimeLeft, decide, time_left
 from tools.exploration import explore_predictions
-from tools.finishing import finish, preferred
+from tools.finishing import elected, finish, preferred
 from tools.memory import recall
 from tools.preferring import PREFERENCES
 from tools.promotion import challenge, near_best
@@ -22,7 +22,7 @@ from tools.search.ablation import ablation_findings
 from tools.search.helping import fruitless_after
 from tools.search.sizing import folds_of
 from tools.search.steering import Step, next_step
-from tools.selection import OutOfFold, at_rows, best_of, common_rows, ensemble_members
+from tools.selection import OutOfFold, at_rows, best_of, common_rows, ensemble_members, equal_members
 from tools.training import final_fit_seconds, load_oof, load_scored, reserve_final_fits, units_at
 from tools.units import at
 from tools.workbench import Workbench
@@ -59,6 +59,7 @@ def strategist(state: ModelingState, desk: Workbench) -> dict[str, Any]:
         "fruitless": fruitless,
     }
     if action != "iterate":
+        usable, best = elected(desk, task, prepared, usable, scored, best)
         best = preferred(desk, task, prepared, usable, scored, best)
         final = _final(desk, task, prepared, state, usable, parts, best)
         if final is not None:
@@ -241,8 +242,11 @@ def _final(
         units, labels = units_at(desk, task, prepared), desk.labels(prepared)
         stood = [one for one in usable if one.id in affordable]
         first = near_best(task, labels, parts, stood, best, units=units, seed=desk.settings.seed)
-        members = ensemble_members(task, labels, affordable, seed=desk.settings.seed, first=first, most=most)
-        first = _stackable(desk, left, members, first, costs)
+        if task.horizon is None:
+            members = ensemble_members(task, labels, affordable, seed=desk.settings.seed, first=first, most=most)
+            first = _stackable(desk, left, members, first, costs)
+        else:
+            members, first = equal_members(first), []
         fitting = _fitting(desk, left, members, costs)
         # Where not all can be fitted once more, the models of the folds do.
         kept = len(fitting) < len(members) and all(

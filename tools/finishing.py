@@ -12,10 +12,33 @@ from tools.blocks import blocks_of
 from tools.deciding import Decision, tune_decision
 from tools.mixing import Mixed, choose_mix
 from tools.preferring import PREFERENCES, quickest_of
-from tools.promotion import PERHAPS, challenge, near_best
-from tools.selection import OutOfFold
+from tools.promotion import PERHAPS, challenge, near_best, settled
+from tools.selection import OutOfFold, best_of
 from tools.training import load_scored, score_of, store_oof, units_at
 from tools.workbench import Workbench
+
+
+def elected(
+    desk: Workbench,
+    task: Task,
+    prepared: Prepared,
+    usable: list[Candidate],
+    scored: Mapping[str, OutOfFold],
+    best: Candidate,
+) -> tuple[list[Candidate], Candidate]:
+    """Who may be released, and the best of them: of forecasts no variant whose lead over its draft may be luck.
+
+    scored: by candidate, the predictions that its score is of.
+    """
+    if task.horizon is None:
+        return usable, best
+    units, seed = units_at(desk, task, prepared), desk.settings.seed
+    stood = settled(task, desk.labels(prepared), scored, usable, units=units, seed=seed)
+    chosen = best_of(task, stood) or best
+    if chosen.id != best.id:
+        why = "on so few windows the lead over the draft it comes from may be luck"
+        desk.note(f"{best.id} stands back for {chosen.id}: {why}", "strategist")
+    return stood, chosen
 
 
 def preferred(

@@ -13,7 +13,7 @@ import numpy as np
 from state.candidate import Candidate
 from state.task import Task
 from tools.intervals import compare
-from tools.selection import OutOfFold, at_rows, beats, common_rows
+from tools.selection import OutOfFold, at_rows, beats, best_of, common_rows
 from tools.units import at
 
 LEVEL = 0.05
@@ -89,6 +89,53 @@ def near_best(
             lead = challenge(task, labels, parts[best.id], parts[one.id], units=units, seed=seed)
             near += [one.id] if lead["chance"] > LEVEL else []
     return near
+
+
+def settled(
+    task: Task,
+    labels: np.ndarray,
+    parts: Mapping[str, OutOfFold],
+    candidates: Sequence[Candidate],
+    *,
+    units: np.ndarray | None = None,
+    seed: int = 0,
+) -> list[Candidate]:
+    """The candidates without the variants whose lead over the draft they come from may be luck.
+
+    For forecasts of series, whose few validation windows hold few independent errors: of thirty variants of a program one
+    fits them by luck, and would be taken for it. A draft is what its recipe knows beforehand, so a variant takes its place
+    only beyond luck, counted among all variants of that recipe. labels and units: per position, as `challenge` takes them.
+    """
+    of = {one.id: one for one in candidates}
+    families: dict[str, list[Candidate]] = {}
+    for one in candidates:
+        families.setdefault(one.plan.recipe or _root(one, of), []).append(one)
+    kept = set()
+    for family in families.values():
+        drafts = [one for one in family if one.plan.operator == "draft"]
+        variants = [one for one in family if one.plan.operator != "draft"]
+        kept |= {one.id for one in drafts}
+        draft = best_of(task, drafts)
+        for one in variants:
+            if draft is None or _fewer_rows(draft, one):
+                kept.add(one.id)
+            elif beats(task, one, draft):
+                lead = challenge(
+                    task, labels, parts[one.id], parts[draft.id], units=units, rivals=len(variants), seed=seed
+                )
+                kept |= {one.id} if lead["sure"] else set()
+    return [one for one in candidates if one.id in kept]
+
+
+def _root(one: Candidate, of: Mapping[str, Candidate]) -> str:
+    """The draft a program without a recipe comes from, over all its parents; itself when they are not known."""
+    while one.plan.operator != "draft" and (parent := of.get(one.plan.parent or "")):
+        one = parent
+    return one.id
+
+
+def _fewer_rows(one: Candidate, other: Candidate) -> bool:
+    return one.score is None or (other.score is not None and one.score.rows < other.score.rows)
 
 
 def _comparable(task: Task, one: Candidate, best: Candidate) -> bool:

@@ -107,6 +107,13 @@ def ensemble_members(
     return [Member(candidate=name, weight=number / best_count) for name, number in cast.most_common()]
 
 
+def equal_members(names: Sequence[str]) -> list[Member]:
+    """All with the same weight. Weights learnt on few windows forecast worse than none: the forecast combination puzzle
+    (Stock and Watson, Journal of Forecasting 23, 2004; Smith and Wallis, Oxford Bulletin of Economics and Statistics 71, 2009).
+    """
+    return [Member(candidate=name, weight=1 / len(names)) for name in names]
+
+
 def _near_the_top(task: Task, truth: Array, trials: Mapping[str, Array]) -> list[str]:
     """Those whose score may be the best, in their order, by the bootstrap's way of computing it; all when it cannot tell."""
     labels = class_codes(truth, task.classes) if task.classes else np.asarray(truth, dtype=np.float64)

@@ -8,9 +8,9 @@ import pytest
 from state.candidate import Candidate, Member, Plan, Score
 from state.task import Feature, SplitPlan, Task
 from tools.metrics import metric
-from tools.promotion import near_best
+from tools.promotion import near_best, settled
 from tools.scoring import score
-from tools.selection import OutOfFold, best_of, blend, common_rows, ensemble_members
+from tools.selection import OutOfFold, best_of, blend, common_rows, ensemble_members, equal_members
 
 
 def task(name: str = "rmse") -> Task:
@@ -100,6 +100,47 @@ def test_candidates_that_are_hard_to_tell_from_the_best_start_together() -> None
     best, *others = [of_recipe(name, values[name], recipe) for name, recipe in recipes.items()]
     assert near_best(task(), truth, parts, [best, *others], best) == ["a", "c"]
     assert near_best(task(), truth, parts, others, best) == ["c"], "a best one that is not among them starts nothing"
+
+
+def test_variants_settle_only_beyond_luck() -> None:
+    """Of thirty variants that are no better than their draft the luckiest stays out; a truly better one stays in."""
+    rng = np.random.default_rng(0)
+    truth, windows = rng.normal(size=80), np.arange(80) // 10
+    wrong = {name: np.repeat(rng.normal(size=8), 10) for name in ("draft", *(f"v{number}" for number in range(30)))}
+    wrong["better"] = 0.2 * wrong["draft"]
+    parts = {name: OutOfFold(np.arange(80), truth + one) for name, one in wrong.items()}
+    of = {name: of_recipe(name, score(task().metric, truth, part.values), "lagged") for name, part in parts.items()}
+    candidates = [
+        one if name == "draft" else one.but(plan=one.plan.but(operator="improve", parent="draft").plain())
+        for name, one in of.items()
+    ]
+    luckiest = best_of(task(), [one for one in candidates if one.id.startswith("v")])
+    assert luckiest is not None
+    assert task().metric.better(luckiest.score.value, of["draft"].score.value)  # type: ignore[union-attr]
+    kept = settled(task(), truth, parts, candidates, units=windows)
+    assert [one.id for one in kept] == ["draft", "better"]
+    assert [one.id for one in settled(task(), truth, parts, candidates[1:], units=windows)] == [
+        one.id for one in candidates[1:]
+    ], "without the draft nobody stands back"
+
+
+def test_programs_without_a_recipe_settle_against_the_draft_they_come_from() -> None:
+    """A model's programs have no recipe: their parents tell what they come from, over several generations."""
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=80)
+    parts = {name: OutOfFold(np.arange(80), truth + rng.normal(size=80)) for name in ("a", "b", "c")}
+    made = {name: candidate(name, score(task().metric, truth, part.values)) for name, part in parts.items()}
+    parents = {"b": "a", "c": "b"}
+    candidates = [
+        one.but(plan=one.plan.but(operator="improve", parent=parents[name]).plain()) if name in parents else one
+        for name, one in made.items()
+    ]
+    assert [one.id for one in settled(task(), truth, parts, candidates)] == ["a"]
+
+
+def test_equal_weights_are_equal() -> None:
+    """All of them, adding up to one."""
+    assert [(one.candidate, one.weight) for one in equal_members(["a", "b"])] == [("a", 0.5), ("b", 0.5)]
 
 
 def test_first_votes_are_kept_unless_more_votes_improve_on_them() -> None:
