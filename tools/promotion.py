@@ -109,7 +109,7 @@ def settled(
     of = {one.id: one for one in candidates}
     families: dict[str, list[Candidate]] = {}
     for one in candidates:
-        families.setdefault(one.plan.recipe or _root(one, of), []).append(one)
+        families.setdefault(_family(one, of), []).append(one)
     kept = set()
     for family in families.values():
         drafts = [one for one in family if one.plan.operator == "draft"]
@@ -127,11 +127,17 @@ def settled(
     return [one for one in candidates if one.id in kept]
 
 
-def _root(one: Candidate, of: Mapping[str, Candidate]) -> str:
-    """The draft a program without a recipe comes from, over all its parents; itself when they are not known."""
-    while one.plan.operator != "draft" and (parent := of.get(one.plan.parent or "")):
+def _family(one: Candidate, of: Mapping[str, Candidate]) -> str:
+    """The recipe of a candidate. A program without one has that of the draft it comes from, over all its parents, or is of
+    that draft's own; an ensemble stands for itself.
+    """
+    while (
+        not one.plan.recipe
+        and one.plan.operator not in ("draft", "ensemble")
+        and (parent := of.get(one.plan.parent or ""))
+    ):
         one = parent
-    return one.id
+    return one.plan.recipe or one.id
 
 
 def _fewer_rows(one: Candidate, other: Candidate) -> bool:

@@ -67,4 +67,5 @@ def process_began() -> float:
 
 
 def listed(text: str | None) -> list[str] | None:
+    """Words separated by commas; None for none given."""
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]

@@ -136,6 +136,12 @@ def test_programs_without_a_recipe_settle_against_the_draft_they_come_from() -> 
         for name, one in made.items()
     ]
     assert [one.id for one in settled(task(), truth, parts, candidates)] == ["a"]
+    draft = candidates[0].but(plan=candidates[0].plan.but(recipe="linear").plain())
+    assert [one.id for one in settled(task(), truth, parts, [draft, *candidates[1:]])] == ["a"], (
+        "also of a recipe's draft"
+    )
+    mean = candidates[1].but(plan=candidates[1].plan.but(operator="ensemble").plain())
+    assert [one.id for one in settled(task(), truth, parts, [draft, mean])] == ["a", "b"], "an ensemble is no variant"
 
 
 def test_equal_weights_are_equal() -> None:
