@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 DatabaseKind = Literal["catalogue", "run"]
 
-FORMATS: dict[DatabaseKind, int] = {"catalogue": 1, "run": 1}
+FORMATS: dict[DatabaseKind, int] = {"catalogue": 2, "run": 1}
 """Newest format of each kind: the number of its migrations in tools/migrations.py."""
 
 BUSY_SECONDS = 60.0

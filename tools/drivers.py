@@ -21,12 +21,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from state.errors import RunHeld, StoreError
 from tools.home import run_folder
 from tools.locks import BRIEF_SECONDS, LOCK_FILE, RunLock, hold_run, holder
 from tools.places import store_url
+
+if TYPE_CHECKING:
+    from tools.postgres.lease import Lease
 
 
 @dataclass
@@ -50,11 +53,18 @@ class _Hold:
     """A run this process holds: to drive it, for writes from beside, or both."""
 
     lock: RunLock
+    lease: Lease | None = None
     held: ExitStack = field(default_factory=ExitStack)
     """Frees the lease, then the lock."""
     users: int = 0
     drive: Drive | None = None
     lost: RunHeld | None = None
+
+    def say(self, *, briefly: bool) -> None:
+        """Tell other processes whether the run is held for a moment only: they wait for that."""
+        self.lock.say(briefly=briefly)
+        if self.lease is not None:
+            self.lease.say(briefly=briefly)
 
     def lose(self, error: RunHeld) -> None:
         self.lost = error
@@ -104,7 +114,7 @@ def _held(run_id: str, drive: Drive | None) -> Iterator[None]:
             if hold.drive is not None:
                 with hold_run(key[1]):  # which it cannot, and says so
                     raise AssertionError("a run was driven without its lock")
-            hold.lock.say(briefly=False)
+            hold.say(briefly=False)
             hold.drive = drive
         hold.users += 1
     try:
@@ -119,8 +129,8 @@ def _held(run_id: str, drive: Drive | None) -> Iterator[None]:
                     del _holds[key]
                 hold.held.close()
             elif drive is not None:
-                with suppress(StoreError):  # on a full disk: it is for people only
-                    hold.lock.say(briefly=True)
+                with suppress(StoreError):  # on a full disk: others are refused then, instead of waiting
+                    hold.say(briefly=True)
 
 
 def _taken(key: _Key, run_id: str, drive: Drive | None) -> _Hold:
@@ -130,7 +140,8 @@ def _taken(key: _Key, run_id: str, drive: Drive | None) -> _Hold:
         if url is not None:
             from tools.postgres.lease import hold_lease
 
-            held.enter_context(hold_lease(url, run_id, folder / LOCK_FILE, when_lost=hold.lose))
+            lease = hold_lease(url, run_id, folder / LOCK_FILE, briefly=drive is None, when_lost=hold.lose)
+            hold.lease = held.enter_context(lease)
         hold.held = held.pop_all()
         return hold
 

@@ -50,6 +50,10 @@ def m001_runs_journal_openings_lessons(db: Database) -> None:
     )
 
 
+def m002_leases_held_briefly(db: Database) -> None:
+    """Nothing: files have no leases. Formats are counted for files and schemas alike (tools/postgres/tables.py)."""
+
+
 def m001_events_candidates_exchanges(db: Database) -> None:
     """Events, the append-only candidate log, exchanges with experts. LangGraph keeps its own tables beside them."""
     db.executescript(
@@ -75,7 +79,7 @@ def m001_events_candidates_exchanges(db: Database) -> None:
 
 
 _STEPS: dict[DatabaseKind, list[Callable[[Database], None]]] = {
-    "catalogue": [m001_runs_journal_openings_lessons],
+    "catalogue": [m001_runs_journal_openings_lessons, m002_leases_held_briefly],
     "run": [m001_events_candidates_exchanges],
 }
 

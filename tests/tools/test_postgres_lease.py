@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 from state.errors import EXIT_HELD, RunHeld, UsageError
 from tests.conformance.executor import PATIENCE
 from tests.support.postgres import Server
-from tools.drivers import check_driver, drive_run, driver_of
+from tools.drivers import check_driver, drive_run, driver_of, write_beside
 from tools.home import STORE_VARIABLE
 from tools.journal import Journal
 from tools.postgres.fencing import current_epoch, lease_holder
@@ -176,6 +177,35 @@ def test_one_of_five_drives_and_the_others_are_told_who(
     with pytest.raises(RunHeld, match="if it is dead, run the command again in"), drive_run(RUN):
         pass
     assert holder.ask("event still here") == "event 1"
+
+
+def test_a_driver_elsewhere_waits_for_a_write_from_beside(machine: Callable[..., Driver]) -> None:
+    """What holds the run for one write is waited for, and not taken for a driver that has to be ended."""
+    with write_beside(RUN):
+        found = driver_of(RUN)
+        assert found is not None
+        assert found["brief"]
+        waiting = machine("elsewhere", 30.0)
+        assert waiting.process.stdout is not None
+        heard, _, _ = select.select([waiting.process.stdout], [], [], 3.0)
+        assert not heard
+    assert waiting.says() == "drives"
+
+
+def test_a_driver_that_joins_a_write_is_not_waited_for(machine: Callable[..., Driver], database_url: str) -> None:
+    """In one process driver and writers share the lease, which is held briefly only while nobody drives."""
+
+    def becomes(brief: bool) -> None:
+        while (holder := lease_holder(database_url, RUN)) is None or holder["brief"] != brief:
+            time.sleep(0.05)
+
+    with write_beside(RUN):
+        becomes(True)
+        with drive_run(RUN):
+            becomes(False)
+            assert machine("elsewhere", 30.0).says().startswith("held:")
+        becomes(True)
+    assert lease_holder(database_url, RUN) is None
 
 
 def test_a_stopped_holder_that_wakes_up_writes_nothing(machine: Callable[..., Driver], database_url: str) -> None:

@@ -26,6 +26,7 @@ from tools.drivers import drive_run
 from tools.home import run_folder
 from tools.places import CATALOGUE_SCHEMA, Schema, masked, run_place, run_schema, store_url, use_store
 from tools.postgres.database import PostgresDatabase
+from tools.postgres.fencing import lease_holder
 from tools.postgres.sql import storable, translated
 from tools.postgres.tables import STEPS
 from tools.pruning import remove_runs, sweep
@@ -92,8 +93,27 @@ def test_a_newer_format_is_refused_naming_both(place: Schema, postgres: Server) 
     Catalogue(place).add_run(_row(1))
     postgres.run("UPDATE modelwright.format SET version = 7", place.url)
     for use in (Catalogue(place).runs, lambda: Catalogue(place).add_run(_row(2))):
-        with pytest.raises(VersionMismatch, match=r"format 7; .* up to 1(.|\n)*upgrade modelwright"):
+        with pytest.raises(VersionMismatch, match=r"format 7; .* up to 2(.|\n)*upgrade modelwright"):
             use()
+
+
+def test_a_schema_of_the_first_format_is_read_and_brought_up_to_date(place: Schema, postgres: Server) -> None:
+    """A store that an earlier version made goes on: looking leaves it as it is, whoever opens it migrates it."""
+    catalogue = Catalogue(place)
+    catalogue.add_run(_row(1))
+    catalogue.close()
+    postgres.run(
+        "ALTER TABLE modelwright.leases DROP COLUMN brief; UPDATE modelwright.format SET version = 1", place.url
+    )
+    insert = "INSERT INTO modelwright.leases VALUES ('r', 1, 'other', 1, '', '', now(), now() + interval '1 hour')"
+    postgres.run(insert, place.url)
+    holder = lease_holder(place.url, "r")
+    assert holder is not None
+    assert (holder["host"], holder["brief"]) == ("other", False)
+    assert postgres.run("SELECT version FROM modelwright.format", place.url) == [(1,)]
+    assert [one.name for one in Catalogue(place).runs()] == ["run-1"]
+    assert postgres.run("SELECT version FROM modelwright.format", place.url) == [(2,)]
+    assert postgres.run("SELECT brief FROM modelwright.leases", place.url) == [(False,)]
 
 
 @pytest.mark.parametrize(

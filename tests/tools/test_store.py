@@ -291,8 +291,20 @@ def test_a_newer_format_is_refused_naming_both(catalogue_file: Catalogue) -> Non
     catalogue_file.add_run(_run(1))
     catalogue_file.close()
     _change(catalogue_file.database.path, "PRAGMA user_version=7")
-    with pytest.raises(VersionMismatch, match=r"format 7; .* up to 1(.|\n)*upgrade modelwright"):
+    with pytest.raises(VersionMismatch, match=r"format 7; .* up to 2(.|\n)*upgrade modelwright"):
         Catalogue(catalogue_file.database.path).runs()
+
+
+def test_a_file_of_the_first_format_is_brought_up_to_date(catalogue_file: Catalogue) -> None:
+    """A catalogue that an earlier version made goes on with what it holds."""
+    catalogue_file.add_run(_run(1))
+    catalogue_file.close()
+    path = catalogue_file.database.path
+    _change(path, "PRAGMA user_version=1")
+    _change(path, "DELETE FROM _sqlite_migrations WHERE name LIKE 'm002%'")
+    assert [one.id for one in Catalogue(path).runs()] == [_run(1).id]
+    assert Catalogue(path).database.read("PRAGMA user_version") == [{"user_version": 2}]
+    assert len(Catalogue(path).database.read("SELECT 1 FROM _sqlite_migrations")) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no database at all, and long enough to be read as a header " * 3])

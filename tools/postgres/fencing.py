@@ -31,8 +31,10 @@ ADDRESS = "coalesce(host(inet_client_addr()), '')"
 LOOK = f"""
     SELECT host, pid, epoch, lock, {ADDRESS} AS address, to_char(acquired AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"') AS since,
     to_char(expires AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"') AS expires,
-    extract(epoch FROM expires - clock_timestamp())::float8 AS left
-    FROM {LEASES} WHERE run_id = ?"""  # noqa: S608 - fixed words only
+    extract(epoch FROM expires - clock_timestamp())::float8 AS left,
+    coalesce((to_jsonb(lease) ->> 'brief')::boolean, false) AS brief
+    FROM {LEASES} AS lease WHERE run_id = ?"""  # noqa: S608 - fixed words only
+"""A run's lease. Looking changes nothing, so a schema of format 1 is read as it is: nobody holds a lease briefly there."""
 
 _epochs: dict[tuple[str, str], tuple[str, int]] = {}
 """URL and schema of a run → its id, and the epoch under which this process drives it, or last drove it."""
@@ -91,8 +93,8 @@ def lost_to(url: str, run_id: str) -> RunHeld:
 
 
 def lease_holder(url: str, run_id: str) -> dict[str, Any] | None:
-    """Who holds a run's lease now: {pid, host, since, expires, left, lock, address}; None when nobody does, or the store
-    holds nothing yet. address: of this machine."""
+    """Who holds a run's lease now: {pid, host, since, expires, left, lock, address, brief}; None when nobody does, or the
+    store holds nothing yet. address: of this machine. brief: for a moment only, not to drive the run."""
     session = shared_session(Schema(url, CATALOGUE_SCHEMA))
     sql = "SELECT 1 AS found FROM pg_tables WHERE schemaname = ? AND tablename = 'leases'"
     if not session.run(sql, [CATALOGUE_SCHEMA]):
@@ -100,7 +102,7 @@ def lease_holder(url: str, run_id: str) -> dict[str, Any] | None:
     rows = session.run(LOOK, [run_id])
     if not rows or rows[0]["left"] is None or rows[0]["left"] <= 0:
         return None
-    return {name: rows[0][name] for name in ("pid", "host", "since", "expires", "left", "lock", "address")}
+    return {name: rows[0][name] for name in ("pid", "host", "since", "expires", "left", "lock", "address", "brief")}
 
 
 def held_by(run_id: str, row: dict[str, Any]) -> RunHeld:

@@ -24,12 +24,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from state.errors import RunHeld, StoreError
+from tools.locks import BRIEF_SECONDS
 from tools.places import CATALOGUE_SCHEMA, Schema
 from tools.postgres.database import PostgresDatabase
 from tools.postgres.fencing import ADDRESS, LEASES, LOOK, drives, held_by, identity, lost_to
@@ -38,49 +40,69 @@ from tools.postgres.session import Session, driver, lease_seconds
 _BUSY_SECONDS = 0.7
 """How long taking a lease waits for a write of the process that holds it."""
 
+_PAUSE = 0.05
+"""Between two looks at a lease that is held for a moment, in seconds."""
+
 _TAKE = f"""
-    INSERT INTO {LEASES} AS held (run_id, epoch, host, pid, started, lock, acquired, expires)
-    VALUES (:run, 1, :host, :pid, :started, :lock, clock_timestamp(), clock_timestamp() + :seconds * interval '1 s')
+    INSERT INTO {LEASES} AS held (run_id, epoch, host, pid, started, lock, brief, acquired, expires)
+    VALUES (:run, 1, :host, :pid, :started, :lock, :brief, clock_timestamp(), clock_timestamp() + :seconds * interval '1 s')
     ON CONFLICT (run_id) DO UPDATE SET epoch = held.epoch + 1, host = excluded.host, pid = excluded.pid,
-        started = excluded.started, lock = excluded.lock, acquired = excluded.acquired, expires = excluded.expires
+        started = excluded.started, lock = excluded.lock, brief = excluded.brief, acquired = excluded.acquired, expires = excluded.expires
     WHERE held.expires IS NULL OR held.expires <= clock_timestamp() OR held.lock = excluded.lock
     RETURNING epoch"""  # noqa: S608 - fixed words only
 _RENEW = (
-    f"UPDATE {LEASES} SET expires = clock_timestamp() + ? * interval '1 s' WHERE run_id = ? AND epoch = ? RETURNING 1"  # noqa: S608 - fixed words only
+    f"UPDATE {LEASES} SET brief = ?, expires = clock_timestamp() + ? * interval '1 s' "  # noqa: S608 - fixed words only
+    "WHERE run_id = ? AND epoch = ? RETURNING 1"
 )
 _RELEASE = f"UPDATE {LEASES} SET expires = NULL WHERE run_id = ? AND epoch = ?"  # noqa: S608 - fixed words only
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lease:
     """A lease this process was given."""
 
+    session: Session
     run_id: str
     epoch: int
+    briefly: bool
     when_lost: Callable[[RunHeld], object]
+    ended: bool = False
+    wake: threading.Event = field(default_factory=threading.Event)
+    """Set for the thread that renews, when it has something to do before its time."""
+
+    def say(self, *, briefly: bool) -> None:
+        """Whether it is held for a moment only. Written soon, since a write of ours may hold the row."""
+        self.briefly = briefly
+        self.wake.set()
 
 
 @contextmanager
 def hold_lease(
-    url: str, run_id: str, lock: Path, *, when_lost: Callable[[RunHeld], object] = lambda error: None
+    url: str,
+    run_id: str,
+    lock: Path,
+    *,
+    briefly: bool = False,
+    when_lost: Callable[[RunHeld], object] = lambda error: None,
 ) -> Iterator[Lease]:
     """Hold a run's lease for the whole block, renewing it; let go of it at the end.
 
-    lock: the file whose kernel lock this process holds for the run. when_lost: called once, from a thread of its own, when
-    another process has taken the run over, or when nobody knows any more whether one has. Raises RunHeld at once, naming
-    host, process, since when and until when, when another process holds the lease.
+    lock: the file whose kernel lock this process holds for the run. briefly: not to drive the run, only for a moment.
+    when_lost: called once, from a thread of its own, when another process has taken the run over, or when nobody knows any
+    more whether one has. Raises RunHeld, naming host, process, since when and until when, when another process holds the
+    lease: at once, but for one that holds it briefly it waits.
     """
     session = Session(Schema(url, CATALOGUE_SCHEMA), patience=_BUSY_SECONDS)
     try:
-        lease = Lease(run_id, _take(session, run_id, lock), when_lost)
+        lease = Lease(session, run_id, _take(session, run_id, lock, briefly=briefly), briefly, when_lost)
         drives(url, run_id, lease.epoch)
-        ended = threading.Event()
-        thread = threading.Thread(target=_renew, args=(session, lease, ended), name=f"lease-{run_id[:8]}", daemon=True)
+        thread = threading.Thread(target=_renew, args=[lease], name=f"lease-{run_id[:8]}", daemon=True)
         thread.start()
         try:
             yield lease
         finally:
-            ended.set()
+            lease.ended = True
+            lease.wake.set()
             thread.join()
             with suppress(StoreError):  # then it runs out by itself
                 session.run(_RELEASE, [run_id, lease.epoch])
@@ -91,9 +113,11 @@ def hold_lease(
 # ---- taking and renewing ----------------------------------------------------------------------------------------
 
 
-def _take(session: Session, run_id: str, lock: Path) -> int:
+def _take(session: Session, run_id: str, lock: Path, *, briefly: bool) -> int:
+    """The epoch of a lease that is ours now."""
     values = {
         "run": run_id,
+        "brief": briefly,
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "started": f"{psutil.Process().create_time():.3f}",
@@ -102,28 +126,42 @@ def _take(session: Session, run_id: str, lock: Path) -> int:
     database = PostgresDatabase(session.schema, "catalogue")
     database.prepare()
     database.close()
+    give_up = time.monotonic() + BRIEF_SECONDS
+    while True:
+        epoch, holder = _tried(session, values, lock)
+        if epoch is not None:
+            return epoch
+        if holder is not None and not (holder["brief"] and time.monotonic() < give_up):
+            raise held_by(run_id, holder)
+        time.sleep(_PAUSE)
+
+
+def _tried(session: Session, values: dict[str, Any], lock: Path) -> tuple[int | None, dict[str, Any] | None]:
+    """The epoch, if the lease could be taken; else whose it is, as `LOOK` gives it."""
     try:
         with session.transaction():
             address = str(session.run(f"SELECT {ADDRESS} AS address")[0]["address"])
             rows = session.run(_TAKE, {**values, "lock": identity(lock, address)})
-            found = [] if rows else session.run(LOOK, [run_id])
+            found = [] if rows else session.run(LOOK, [values["run"]])
     except StoreError as error:
         if not isinstance(error.__cause__, driver().errors.LockNotAvailable):
             raise
-        rows, found = [], session.run(LOOK, [run_id])
-    if rows:
-        return int(rows[0]["epoch"])
-    raise held_by(run_id, found[0])
+        rows, found = [], session.run(LOOK, [values["run"]])
+    return int(rows[0]["epoch"]) if rows else None, found[0] if found else None
 
 
-def _renew(session: Session, lease: Lease, ended: threading.Event) -> None:
+def _renew(lease: Lease) -> None:
     """Renew until told to end. A lease that cannot be renewed before it runs out is lost."""
-    seconds = lease_seconds()
+    session, seconds = lease.session, lease_seconds()
     renewed, pause = time.monotonic(), seconds / 3
-    while not ended.wait(pause):
+    while True:
+        lease.wake.wait(pause)
+        lease.wake.clear()  # before looking: what is said from here on wakes once more
+        if lease.ended:
+            return
         pause = seconds / 3
         try:
-            if session.run(_RENEW, [seconds, lease.run_id, lease.epoch]):
+            if session.run(_RENEW, [lease.briefly, seconds, lease.run_id, lease.epoch]):
                 renewed = time.monotonic()
                 continue
             error = lost_to(session.schema.url, lease.run_id)

@@ -59,6 +59,8 @@ _C001 = f"""
     ALTER TABLE artifact_chunks ALTER COLUMN content SET STORAGE EXTERNAL;
 """
 
+_C002 = "ALTER TABLE leases ADD COLUMN brief BOOLEAN NOT NULL DEFAULT false"
+
 _R001 = f"""
     CREATE TABLE events (
         seq {_NUMBER},
@@ -79,7 +81,7 @@ _R001 = f"""
     );
 """
 
-STEPS: dict[DatabaseKind, list[str]] = {"catalogue": [_C001], "run": [_R001]}
+STEPS: dict[DatabaseKind, list[str]] = {"catalogue": [_C001, _C002], "run": [_R001]}
 
 TABLES: dict[DatabaseKind, tuple[str, ...]] = {
     "catalogue": ("runs", "journal", "openings", "lessons", "leases", "artifacts", "artifact_chunks"),
