@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
@@ -48,9 +48,7 @@ def step(role: Role, *, first: bool = False, last: bool = False) -> Node:
     name = role.__name__
 
     async def node(state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Settings]) -> dict[str, Any]:
-        facts = await asyncio.to_thread(_facts, state, config, runtime, first)
-        state = {**state, **facts}
-        async with _borrowed(state, last) as desk:
+        async with _borrowed(partial(_opened, state, config, runtime, first), last) as (desk, facts, state):
             began, place = time.monotonic(), await in_thread(_begin, desk, name, state, runtime)
             extra = {"ask": partial(_ask, desk)} if asks else {}
 
@@ -63,8 +61,8 @@ def step(role: Role, *, first: bool = False, last: bool = False) -> Node:
                 healer = Healer(desk, state.get("brief") or "", lambda: reframe(desk), elsewhere=on_role_loop)
                 update = await healer.through(work)
             plain: dict[str, Any] = to_plain(update)
-            await in_thread(desk.say, "step", name, **place, seconds=round(time.monotonic() - began, 3))
-            await in_thread(_finish, desk, {**state, **plain}, last)
+            place["seconds"] = round(time.monotonic() - began, 3)
+            await in_thread(_finish, desk, name, place, {**state, **plain}, last)
         return {**facts, **plain}
 
     node.__name__ = name
@@ -158,38 +156,47 @@ def _run_id(thread: Any) -> str:
 # ---- around every step ----------------------------------------------------------------------------------------------
 
 
+class _Opened(NamedTuple):
+    """What a step works with."""
+
+    desk: Workbench
+    facts: dict[str, Any]
+    """What the step itself adds to the state."""
+    state: dict[str, Any]
+
+
 @asynccontextmanager
-async def _borrowed(state: dict[str, Any], last: bool) -> AsyncIterator[Workbench]:
-    """The run's workbench for one step, given back however the step ends."""
-    run_id = state["run_id"]
-    opening = asyncio.ensure_future(asyncio.to_thread(_open, state))
+async def _borrowed(opened: Callable[[], _Opened], last: bool) -> AsyncIterator[_Opened]:
+    """The run's workbench for one step and what the step adds to the state, given back however the step ends."""
+    opening = asyncio.ensure_future(asyncio.to_thread(opened))
     how = "failed"
     try:
-        desk = await asyncio.shield(opening)
-        yield desk
+        yield await asyncio.shield(opening)
         how = "ended" if last else ""
     except GraphInterrupt as question:
         how = "waiting"
-        await in_thread(_tell_waiting, opening.result(), state, question)
+        await in_thread(_tell_waiting, opening.result(), question)
         raise
     except (GraphBubbleUp, RunPaused, DiskFull, asyncio.CancelledError):
         how = "paused"
         raise
     finally:
-        closing = asyncio.ensure_future(_give_back(opening, run_id, how))
+        closing = asyncio.ensure_future(_give_back(opening, how))
         await asyncio.shield(closing)
 
 
-async def _give_back(opening: asyncio.Future[Workbench], run_id: str, how: str) -> None:
+async def _give_back(opening: asyncio.Future[_Opened], how: str) -> None:
     await asyncio.wait([opening])
     if opening.exception() is None:
-        await asyncio.to_thread(give_back, run_id, how)
+        await asyncio.to_thread(give_back, opening.result().desk.run_id, how)
 
 
-def _open(state: dict[str, Any]) -> Workbench:
-    """The workbench; settings come from the state, or in a branch from the brief it names."""
+def _opened(state: dict[str, Any], config: RunnableConfig, runtime: Runtime[Settings], first: bool) -> _Opened:
+    """The workbench, and the facts of a first step; settings come from the state, or in a branch from the brief it names."""
+    facts = _facts(state, config, runtime, first)
+    state = {**state, **facts}
     settings = state.get("settings") or open_artifacts().get_json(state["brief"])["settings"]
-    return borrow(state["run_id"], Settings.model_validate(settings))
+    return _Opened(borrow(state["run_id"], Settings.model_validate(settings)), facts, state)
 
 
 def _begin(desk: Workbench, name: str, state: dict[str, Any], runtime: Runtime[Settings]) -> dict[str, Any]:
@@ -218,8 +225,9 @@ def keep_manifest(desk: Workbench) -> None:
     desk.manifest.write(desk.settings.model_dump(mode="json"), graph_fingerprint())
 
 
-def _finish(desk: Workbench, values: dict[str, Any], last: bool) -> None:
-    """Save the seconds used. At the end of a run that no session drives, tell how it came out."""
+def _finish(desk: Workbench, name: str, place: dict[str, Any], values: dict[str, Any], last: bool) -> None:
+    """Tell that a step is done, save the seconds used. At the end of a run that no session drives, tell how it came out."""
+    desk.say("step", name, **place)
     desk.budget.save()
     if last and is_lent(desk.run_id):
         status, summary = ending(values), summarise(desk, values)
@@ -227,8 +235,9 @@ def _finish(desk: Workbench, values: dict[str, Any], last: bool) -> None:
         desk.say("finished", "", status=status, summary=summary)
 
 
-def _tell_waiting(desk: Workbench, values: dict[str, Any], question: GraphInterrupt) -> None:
+def _tell_waiting(opened: _Opened, question: GraphInterrupt) -> None:
+    desk = opened.desk
     if is_lent(desk.run_id):
-        desk.catalogue.update_run(desk.run_id, summary=summarise(desk, values))
+        desk.catalogue.update_run(desk.run_id, summary=summarise(desk, opened.state))
         for one in question.args[0]:
             desk.say("ask", "approver", one.value["question"], id=one.id, **one.value)

@@ -286,8 +286,8 @@ class RunSaver(GraphGuard, AsyncSqliteSaver):
     async def _execute(self, sql: str, parameters: Sequence[Any]) -> None:
         # In autocommit a statement and its commit are one step in the connection's thread.
         with named_errors(self.path):
-            async with self.lock, self.conn.execute(sql, parameters):
-                pass
+            async with self.lock:  # fetching nothing takes one turn of that thread, a cursor that is closed takes two
+                await self.conn.execute_fetchall(sql, parameters)
 
     # ---- the graph ---------------------------------------------------------------------------------------------
 

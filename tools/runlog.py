@@ -20,8 +20,11 @@ from tools.database import clean, open_database, pack
 from tools.history import History
 from tools.places import Place
 
-_ALL = 2**62
-"""A version that no log reaches."""
+_Place = tuple[int, str]
+"""Of a row of the candidate log: its version, and when it was made."""
+_View = tuple[dict[str, Candidate], _Place]
+"""Id → the latest record, in order of appearance, as of a row. Never changed, only replaced."""
+_NOWHERE: _Place = (0, "")
 
 
 class RunLog:
@@ -29,8 +32,9 @@ class RunLog:
 
     def __init__(self, place: Place) -> None:
         self.database = open_database(place, "run")
-        self._records: dict[tuple[int, str], Candidate] = {}
-        """Place in the log and time → candidate, of the rows that were read. Rows never change."""
+        self._records: dict[_Place, Candidate] = {}
+        """The rows that were read. They never change."""
+        self._view: _View = {}, _NOWHERE
 
     def close(self) -> None:
         self.database.close()
@@ -96,26 +100,42 @@ class RunLog:
 
         Each row is read and validated once: every step of a branch asks, and there may be a thousand branches.
         """
+        latest, newest = self._caught_up()
+        return dict(latest) if version is None or version >= newest[0] else self._as_of(version)
+
+    def _caught_up(self) -> _View:
+        """The view with the rows appended since the last look; a new one where the database is another one by now.
+
+        Two threads may do this at once: each gets a right view, and the one that stays is taken further by the next look.
+        """
+        latest, newest = self._view
+        rows = self._rows_from(newest[0])
+        if newest[0] and (not rows or _place(rows[0]) != newest):
+            latest, newest, rows = {}, _NOWHERE, self._rows_from(0)
+        appended = [row for row in rows if _place(row) != newest]
+        if appended:
+            latest = dict(latest)
+            for row in appended:
+                candidate = self._records[_place(row)] = Candidate.model_validate_json(row["record"])
+                latest[candidate.id] = candidate
+            newest = _place(appended[-1])
+        self._view = view = latest, newest
+        return view
+
+    def _rows_from(self, version: int) -> list[dict[str, Any]]:
+        sql = "SELECT version, created, record FROM candidates WHERE version >= ? ORDER BY version"
+        return self.database.read(sql, [version])
+
+    def _as_of(self, version: int) -> dict[str, Candidate]:
         rows = self.database.read(
             "SELECT log.version, log.created FROM candidates AS log JOIN ("
             "  SELECT min(version) AS first, max(version) AS latest FROM candidates"
             "  WHERE version <= ? GROUP BY id"
             ") AS seen ON log.version = seen.latest ORDER BY seen.first",
-            [_ALL if version is None else version],
+            [version],
         )
-        places = [(int(row["version"]), str(row["created"])) for row in rows]
-        if unread := {place for place in places if place not in self._records}:
-            self._read(unread)
-        found = (self._records[place] for place in places)
+        found = (self._records[_place(row)] for row in rows)
         return {candidate.id: candidate for candidate in found}
-
-    def _read(self, places: set[tuple[int, str]]) -> None:
-        first, last = min(places)[0], max(places)[0]
-        sql = "SELECT version, created, record FROM candidates WHERE version BETWEEN ? AND ?"
-        for row in self.database.read(sql, [first, last]):
-            place = (int(row["version"]), str(row["created"]))
-            if place in places:
-                self._records[place] = Candidate.model_validate_json(row["record"])
 
     # ---- exchanges with experts ----------------------------------------------------------------------------
 
@@ -157,3 +177,7 @@ class RunLog:
             row["answer"] = None if row["answer"] is None else json.loads(row["answer"])
             row["cached"] = bool(row["cached"])
         return rows
+
+
+def _place(row: dict[str, Any]) -> _Place:
+    return int(row["version"]), str(row["created"])

@@ -220,6 +220,31 @@ def test_a_later_record_replaces_an_earlier_one_and_versions_look_back(log: RunL
     assert log.candidates(0) == {}
 
 
+def test_what_another_log_appends_is_seen(places: Callable[[str], Place]) -> None:
+    """A log that has read its rows takes in those of another process."""
+    one, other = RunLog(places("log")), RunLog(places("log"))
+    one.put_candidate(_candidate("a", "first"))
+    assert list(one.candidates()) == list(other.candidates()) == ["a"]
+    version = other.put_candidate(_candidate("b"))
+    other.put_candidate(_candidate("a", "second"))
+    assert {name: found.plan.title for name, found in one.candidates().items()} == {"a": "second", "b": "t"}
+    assert one.candidates(version)["a"].plan.title == "first"
+    for log in (one, other):
+        log.close()
+
+
+def test_a_log_that_was_made_anew_is_read_as_it_is(log_file: RunLog) -> None:
+    """What was read of a file that is gone is not told of the one that lies there now."""
+    log_file.put_candidate(_candidate("a"))
+    log_file.put_candidate(_candidate("b"))
+    assert list(log_file.candidates()) == ["a", "b"]
+    log_file.database.drop()
+    assert log_file.candidates() == {}
+    log_file.put_candidate(_candidate("c"))
+    log_file.put_candidate(_candidate("d"))
+    assert list(log_file.candidates()) == ["c", "d"]
+
+
 def test_an_identical_repeat_appends_nothing(log: RunLog) -> None:
     """A step that is run again puts the same record and gets the same version; an older state of it is a new row."""
     running, done = _candidate("a", status="running"), _candidate("a")
