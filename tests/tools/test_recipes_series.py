@@ -11,7 +11,7 @@ import pytest
 from tests.support.recipe_cases import framed
 from tools.naive import seasonal_naive
 from tools.recipes.parts.lags import carried, drawn_leads, past_of, reach_of, trailing, window_of
-from tools.recipes.parts.methods import fit_methods, look_ahead, method_pool, smooth
+from tools.recipes.parts.methods import autoregress, autoregressed_ahead, fit_methods, look_ahead, method_pool, smooth
 from tools.recipes.parts.seasons import season_shown, seasons_in
 
 
@@ -61,6 +61,33 @@ def test_settings_fitted_together_are_those_fitted_alone() -> None:
         alone = smooth(grid, 12, {name: np.array([values[number]]) for name, values in rates.items()})[0]
         for part in ("level", "trend", "states"):
             assert np.allclose(both[number][part], alone[part])
+
+
+def test_autoregression_follows_a_cycle_of_no_fixed_length_and_comes_back_to_the_mean() -> None:
+    """A wandering cycle is told some steps ahead, better than by its mean; far ahead there is the mean, whatever came last."""
+    noise = np.random.default_rng(0).normal(size=(4, 450))
+    grid = np.zeros_like(noise)
+    for at in range(2, grid.shape[1]):  # a damped wave of about ten steps, driven by noise
+        grid[:, at] = 1.55 * grid[:, at - 1] - 0.92 * grid[:, at - 2] + noise[:, at]
+    grid = grid[:, 50:] + 20.0
+    rows, ahead = np.repeat(np.arange(4), 4), np.tile([1, 2, 3, 4], 4)
+    errors, from_mean = [], []
+    for end in range(200, 390, 7):
+        state = autoregress(grid[:, :end], 3)
+        truth = grid[rows, end + ahead - 1]
+        errors.append(truth - autoregressed_ahead(state, rows, ahead))
+        from_mean.append(truth - state["level"][rows])
+    assert np.mean(np.square(errors)) < 0.5 * np.mean(np.square(from_mean))
+    state = autoregress(grid, 3)
+    assert np.allclose(state["weights"][:, :2], [1.55, -0.92], atol=0.25)
+    far = autoregressed_ahead(state, np.arange(4), np.array([1_000, 2_000, 5_000, 10**9]))
+    assert np.allclose(far, grid.mean(axis=1), atol=1e-3)
+
+
+def test_autoregression_of_a_constant_is_the_constant() -> None:
+    """Where nothing moves there is nothing to divide by."""
+    state = autoregress(np.full((2, 30), 7.0), 3)
+    assert np.allclose(autoregressed_ahead(state, np.array([0, 1]), np.array([1, 9])), 7.0)
 
 
 def test_every_method_looks_ahead_finitely() -> None:

@@ -44,12 +44,12 @@ def _variants(task: Task, profile: Profile) -> list[Variant]:
         Variant(
             key="seasonal",
             title=f"Season, trend and calendar of {each}",
-            why="Trees cannot run past what they have seen. Repeated seasons, exponential smoothing and calendar regression "
-            "can; held-back ends of the history tell which mixture of them forecasts best.",
+            why="Trees cannot run past what they have seen. Repeated seasons, smoothing, autoregression and calendar "
+            "regression can; held-back ends of the history tell which mixture of them forecasts best.",
             params=params,
             representation="history on a grid of series × periods; seasons of the step, or found by autocorrelation; waves of "
             "the year, week and day, weekdays in each month",
-            architecture="mixture of seasonal repetition, damped exponential smoothing and weighted calendar regression",
+            architecture="mixture of seasonal repetition, damped smoothing, autoregression and weighted calendar regression",
             training="weights by repeated selection on held-back ends of the history",
         )
     ]

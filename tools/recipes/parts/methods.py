@@ -1,4 +1,4 @@
-"""Methods that look ahead from a history on a grid: past seasons, exponential smoothing, calendar regression."""
+"""Methods that look ahead from a history on a grid: past seasons, smoothing, autoregression, calendar regression."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 
 from tools.recipes.parts.series import calendar, year_of
+
+MOST_ORDER = 60
+"""Past values that an autoregression looks at, at most."""
 
 
 def repeated(grid: np.ndarray, season: int, seasons: int) -> dict[str, np.ndarray]:
@@ -57,6 +60,34 @@ def smoothed_ahead(state: Mapping[str, Any], damping: float, rows: np.ndarray, a
     steps = ahead if damping == 1.0 else damping * (1 - damping**ahead) / (1 - damping)
     values = state["level"][rows] + steps * state["trend"][rows] + state["states"][rows, (ahead - 1) % season]
     return np.asarray(values)
+
+
+def autoregress(grid: np.ndarray, order: int) -> dict[str, np.ndarray]:
+    """Each series' mean, its autoregression around it, and where it stands: the last distances from the mean, newest first.
+
+    By Burg's method, whose forecasts always come back to the mean, in waves where the series has some. (Burg, Maximum
+    entropy spectral analysis, 1967.)
+    """
+    level = grid.mean(axis=1)
+    distances = grid - level[:, None]
+    forward, backward = distances, distances
+    weights = np.zeros((len(grid), 0))
+    for _ in range(order):
+        forward, backward = forward[:, 1:], backward[:, :-1]
+        power = (forward**2).sum(axis=1) + (backward**2).sum(axis=1)
+        alike = 2 * (forward * backward).sum(axis=1) / np.maximum(power, 1e-12)
+        weights = np.column_stack([weights - alike[:, None] * weights[:, ::-1], alike])
+        forward, backward = forward - alike[:, None] * backward, backward - alike[:, None] * forward
+    return {"level": level, "weights": weights, "last": distances[:, ::-1][:, :order].copy()}
+
+
+def autoregressed_ahead(state: Mapping[str, Any], rows: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+    """Values `ahead` ≥ 1 steps after the end of the history, for the series at `rows`; after 2,000 steps they stay."""
+    last, path = state["last"], []
+    for _ in range(min(2000, int(ahead.max(initial=1)))):
+        path.append((state["weights"] * last).sum(axis=1))
+        last = np.column_stack([path[-1], last[:, :-1]])
+    return np.asarray(state["level"][rows] + np.stack(path)[np.minimum(ahead, len(path)) - 1, rows])
 
 
 def regress(
@@ -128,7 +159,7 @@ def method_pool(
     series: int,
     plain: bool,
 ) -> list[dict[str, Any]]:
-    """All methods in several settings: past seasons repeated, exponential smoothing, and calendar regression.
+    """All methods in several settings: past seasons repeated, smoothing, autoregression, and calendar regression.
 
     seasons: lengths found, shortest first; smoothing takes those that its states can follow. plain: and none, which
     on few held-back values may look better by luck where series do repeat.
@@ -147,6 +178,12 @@ def method_pool(
         ):
             rates = {"level": level, "trend": 0.05, "by_season": by_season, "damping": damping}
             pool.append({"kind": "smooth", "log": log, "season": length, **rates})
+    orders = sorted({1, 3, 9, *seasons[:1], *(2 * season for season in seasons[:1])})
+    pool += [
+        {"kind": "autoregress", "log": log, "order": order}
+        for log, order in product(logs, orders)
+        if order <= MOST_ORDER
+    ]
     for log, memory, anchor, trend in product(logs, memories, (0.0, 0.7), (0.0, 0.5, 1.0)):
         shape = {"memory": memory, "anchor": anchor, "trend": trend, "reach": 5, "waves": waves}
         pool.append({"kind": "regress", "log": log, "season": seasons[0] if seasons else 0, **shape})
@@ -183,6 +220,8 @@ def fit_alike(
         year = max(1, round(year_of(step)))
         design = calendar(first + np.arange(count), step, method["waves"], own_turn(method, step))
         return [regress(grid, weight, design, method["memory"] * year, year)] * len(methods)
+    if method["kind"] == "autoregress":
+        return [autoregress(grid, max(1, min(one["order"], count // 8))) for one in methods]
     season = method["season"] if count > 2 * method["season"] else 1
     if method["kind"] == "repeat":
         return [repeated(grid, method["season"] if method["season"] <= count else 1, method["seasons"])]
@@ -204,6 +243,8 @@ def look_ahead(
         steps, places = np.unique(ahead, return_inverse=True)
         design = calendar(end + steps, step, method["waves"], own_turn(method, step))[places]
         values = regressed_ahead(method, state, design, rows, ahead, max(1, round(year_of(step))))
+    elif method["kind"] == "autoregress":
+        values = autoregressed_ahead(state, rows, ahead)
     else:
         values = smoothed_ahead(state, method["damping"], rows, ahead)
     return np.exp(np.minimum(values, 700.0)) if method["log"] else values
