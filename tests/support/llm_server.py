@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,14 @@ Reply = str | dict[str, Any]
 Script = list[Reply] | Callable[[dict[str, Any]], Reply]
 
 ALL_METHODS = frozenset({"json_schema", "function_calling", "json_mode"})
+
+
+class _Listener(ThreadingHTTPServer):
+    """As the library's, but a caller that was killed is no error of the server's."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class LlmServer:
@@ -53,7 +62,7 @@ class LlmServer:
         self._script = script
         self._place = itertools.count()
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = _Listener(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
