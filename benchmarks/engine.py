@@ -353,7 +353,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = figures(search(Path(folder) / "many" / "home", options.candidates, options.each))
         print(json.dumps(found, indent=1), flush=True)
-        search(Path(folder) / "few" / "home", 120, 30)
+        search(Path(folder) / "few" / "home", 66, 22)
         here = [resume_here(Path(folder) / "few" / "home") for _ in range(3)]
         resumed = [resume_seconds(Path(folder) / "few" / "home") for _ in range(3)]
     facts = {

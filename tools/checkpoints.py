@@ -108,6 +108,8 @@ class RunSaver(GraphGuard, AsyncSqliteSaver):
         self.jsonplus_serde = serializer
         self.place: Place = path
         self.path = path
+        self._newest: dict[tuple[str, str], tuple[str, str, str | None]] = {}
+        """Thread and namespace → id, checksum and graph of the checkpoint put there last: the parent of the next one."""
 
     def with_allowlist(self, extra_allowlist: Iterable[Any]) -> RunSaver:
         """Itself: LangGraph offers the types of the state schema for revival, and our states need none."""
@@ -229,11 +231,13 @@ class RunSaver(GraphGuard, AsyncSqliteSaver):
         place = config["configurable"]
         thread, namespace, parent = str(place["thread_id"]), place["checkpoint_ns"], place.get("checkpoint_id")
         version = None if self.graph is None else self.graph.version
-        known = await self._fetched(_BEFORE_PUT, (thread, namespace, parent, version))
-        parent_digest, parent_graph, recorded = known[0]
-        self._check_parent(thread, parent_graph)
-        if version is not None and recorded is None:
-            await self._record_packages(version)
+        put_last, parent_digest, its_version = self._newest.get((thread, namespace), ("", None, None))
+        if parent is None or (put_last, its_version) != (parent, version):
+            known = await self._fetched(_BEFORE_PUT, (thread, namespace, parent, version))
+            parent_digest, parent_graph, recorded = known[0]
+            self._check_parent(thread, parent_graph)
+            if version is not None and recorded is None:
+                await self._record_packages(version)
         kind, blob = self.serde.dumps_typed(checkpoint)
         told = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False).encode("utf-8", "ignore")
         row = {
@@ -249,9 +253,16 @@ class RunSaver(GraphGuard, AsyncSqliteSaver):
         }
         row["digest"] = checkpoint_digest(row)
         await self._execute(_PUT, [row[name] for name in COLUMNS])
+        self._remember((thread, namespace), (checkpoint["id"], row["digest"], version))
         crash_point("after-checkpoint")
         keys = {"thread_id": place["thread_id"], "checkpoint_ns": namespace}
         return {"configurable": {**keys, "checkpoint_id": checkpoint["id"]}}
+
+    def _remember(self, place: tuple[str, str], put: tuple[str, str, str | None]) -> None:
+        self._newest.pop(place, None)
+        self._newest[place] = put
+        if len(self._newest) > _REMEMBERED:
+            del self._newest[next(iter(self._newest))]
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -340,10 +351,13 @@ class RunSaver(GraphGuard, AsyncSqliteSaver):
     async def _work(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Carry out work on the file, all or none, off the loop."""
         await self.setup()
+        self._newest.clear()
         async with self.lock:
             await in_thread(_in_one_transaction, self.path, work)
 
 
+_REMEMBERED = 500
+"""Branches side by side whose newest checkpoint is remembered, at most."""
 _PENDING = ("task_id", "channel", "type", "value", "task_path", "idx")
 
 

@@ -110,7 +110,7 @@ class Database:
         """
         with self._lock, named_errors(self.path):
             connection = self._open()
-            writer = self._writer = self._writer or SqliteWriter(_sqlite_utils(connection))
+            writer = self._writer = self._writer or SqliteWriter(connection)
             if connection.in_transaction:
                 yield writer
                 return
@@ -167,15 +167,16 @@ class Database:
 class SqliteWriter:
     """What a transaction of a file can do. See `Writer`."""
 
-    def __init__(self, database: sqlite_utils.Database) -> None:
-        self._database = database
-        self.conn: sqlite3.Connection = database.conn
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.conn = connection
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
         return self.conn.execute(sql, parameters)
 
     def insert(self, table: str, row: Mapping[str, Any]) -> int:
-        number = self._database.table(table).insert(dict(row)).last_pk
+        marks = ", ".join(f":{name}" for name in row)
+        sql = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608 - our own tables
+        number = self.conn.execute(sql, row).lastrowid
         assert isinstance(number, int)
         return number
 

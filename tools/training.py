@@ -251,7 +251,7 @@ def fold_rows(desk: Workbench, prepared: Prepared, fold: int) -> np.ndarray:
 
 
 def _rows_of(desk: Workbench, file: str) -> np.ndarray:
-    return desk.artifacts.get_frame(file)["row"].to_numpy().astype(int)
+    return desk.array(file, lambda frame: frame["row"].to_numpy().astype(int))
 
 
 def pool(desk: Workbench, prepared: Prepared, predictions: dict[int, np.ndarray]) -> OutOfFold:

@@ -56,6 +56,11 @@ def library_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in _LIBRARIES}
 
 
+_KEPT_ARRAYS = 32
+_SMALL_ARRAY = 4_000_000
+"""Bytes of an array that is kept, at most."""
+
+
 @dataclass
 class Workbench:
     """Handles of one run in one process."""
@@ -79,6 +84,7 @@ class Workbench:
     request: Request | None = None
     """The checked input, when this process has read it."""
     _brief: tuple[str, Brief] | None = None
+    _arrays: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     _gate: asyncio.Semaphore | None = None
     _running: int = 0
     _told_lost: set[str] = field(default_factory=set)
@@ -118,7 +124,23 @@ class Workbench:
         """Labels of the non-sealed rows by position. Stay in this process."""
         from tools.labels import labels_in
 
-        return labels_in(self.artifacts.get_frame(prepared.labels))
+        return self.array(prepared.labels, labels_in)
+
+    def array(self, reference: str, read: Callable[[pd.DataFrame], np.ndarray]) -> np.ndarray:
+        """What is read of a stored table, not to be written to.
+
+        A few small ones are kept: tables never change, and each branch reads the same labels and rows of folds.
+        """
+        key = reference, read.__qualname__
+        if (known := self._arrays.get(key)) is not None:
+            return known
+        array = read(self.artifacts.get_frame(reference))
+        array.flags.writeable = False
+        if array.nbytes <= _SMALL_ARRAY:
+            if len(self._arrays) >= _KEPT_ARRAYS:
+                self._arrays = {}
+            self._arrays[key] = array
+        return array
 
     def features(self, prepared: Prepared) -> pd.DataFrame:
         return self.artifacts.get_frame(prepared.features)
