@@ -62,6 +62,24 @@ def test_a_run_shares_its_file_with_the_log(tmp_path: Path) -> None:
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
 
 
+def test_two_savers_of_a_file_take_turns(tmp_path: Path) -> None:
+    """Each checkpoint is chained to its parent, whichever saver put that: both read everything as whole."""
+
+    async def turns() -> tuple[Any, int]:
+        async with open_saver(tmp_path / "run.db") as one, open_saver(tmp_path / "run.db") as other:
+            for number in range(6):
+                graph = _counter(6).compile(
+                    checkpointer=(one, other)[number % 2], interrupt_before=[f"s{number + 1}"] if number < 5 else None
+                )
+                await graph.ainvoke(None if number else {"n": 0}, CONFIG, durability="sync")
+            whole = [found async for found in one.alist(CONFIG)]
+            chained = await one._fetched("SELECT count(*) FROM checkpoints WHERE parent_digest IS NOT NULL", [])
+            assert chained[0][0] == len(whole) - 1
+            return whole[0].checkpoint["channel_values"]["n"], len(whole)
+
+    assert asyncio.run(turns()) == (6, 8)
+
+
 def test_the_connection_is_durable_and_patient(tmp_path: Path) -> None:
     """Every checkpoint is synchronised in full, and another writer is waited for a minute."""
 
