@@ -63,7 +63,7 @@ def smoothed_ahead(state: Mapping[str, Any], damping: float, rows: np.ndarray, a
 
 
 def autoregress(grid: np.ndarray, order: int) -> dict[str, np.ndarray]:
-    """Each series' mean, its autoregression around it, and where it stands: the last distances from the mean, newest first.
+    """Each series' mean, its autoregression around that, and its last distances from the mean, newest first.
 
     By Burg's method, whose forecasts always come back to the mean, in waves where the series has some. (Burg, Maximum
     entropy spectral analysis, 1967.)
